@@ -1,0 +1,23 @@
+/** Lower-case hex without separators, the wire form of bytes. */
+export function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+}
+
+/** Reads the wire form; undefined for an odd length or a digit that is none. */
+export function fromHex(text: string): Uint8Array | undefined {
+  return text.length % 2 === 0 && /^[0-9a-fA-F]*$/.test(text) ? Uint8Array.from(Buffer.from(text, 'hex')) : undefined;
+}
+
+export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && Buffer.compare(a, b) === 0;
+}
+
+/** A memory that can be read and never written: what everyone outside textpoke sees of text. Offsets count from `_text`. */
+export interface ReadableText {
+  /** True when every byte of [offset, offset + length) exists. */
+  contains(offset: number, length: number): boolean;
+  /** One byte; throws InvariantViolation outside the text. */
+  u8(offset: number): number;
+  /** A copy of [offset, offset + length); throws InvariantViolation outside the text. */
+  bytes(offset: number, length: number): Uint8Array;
+}
