@@ -1,0 +1,109 @@
+/**
+ * May a BPF tracing program attach to this function, and how many words of arguments has it?
+ * Source: kernel/bpf/verifier.c bpf_check_attach_target, check_attach_btf_id, btf_id_deny; kernel/bpf/btf.c btf_distill_func_proto (6.12).
+ */
+import { err, ok, type Result } from '../../base/index.ts';
+import type { FunctionPrototype } from '../../image/index.ts';
+import type { Place } from '../place.ts';
+import { BPF_DENY_LIST, BPF_NO_BTF, BPF_NO_SYMBOL, BPF_NOT_A_FUNCTION_ENTRY, BPF_PROTOTYPE } from '../rules/bpf.ts';
+import { type Rule, refuse } from '../rules/rule.ts';
+import type { World } from '../world.ts';
+
+const DENIED = new Set([
+  'migrate_disable',
+  'migrate_enable',
+  'rcu_read_unlock_strict',
+  'preempt_count_add',
+  'preempt_count_sub',
+  '__rcu_read_lock',
+  '__rcu_read_unlock',
+]);
+
+/** MAX_BPF_FUNC_ARGS; 6.1's trampoline saves six words. */
+const MAX_ARGS = 12;
+const MAX_WORDS_6_1 = 6;
+const MAX_ARG_SIZE = 16;
+
+export interface BpfTarget {
+  readonly func: number;
+  readonly name: string;
+  /** Bytes of each parameter. */
+  readonly argSizes: readonly number[];
+}
+
+function prototypeProblem(world: World, prototype: FunctionPrototype): string | undefined {
+  if (prototype.isVariadic) return 'it takes variable arguments';
+  if (prototype.params.length > MAX_ARGS) return `it has ${prototype.params.length} arguments, at most ${MAX_ARGS} fit`;
+  const large = prototype.params.find((param) => param.size > MAX_ARG_SIZE);
+  if (large !== undefined)
+    return `argument ${large.name || large.type} has ${large.size} bytes, at most ${MAX_ARG_SIZE} fit`;
+  if (prototype.result.kind === 'struct' || prototype.result.kind === 'union') return 'it returns a structure by value';
+  const words = prototype.params.reduce((sum, param) => sum + Math.ceil(param.size / 8), 0);
+  if (world.kernel === '6.1' && words > MAX_WORDS_6_1) return `it has ${words} words of arguments, 6.1 saves at most 6`;
+  return undefined;
+}
+
+/** Everything but what the bytes at the site say; shared by attaching and by the listing of what is attachable. */
+export function functionProblem(
+  world: World,
+  name: string,
+): { readonly rule: Rule; readonly detail: string; readonly errno?: 'ENOTSUPP' } | undefined {
+  const { btf, symbols } = world.image;
+  if (btf?.id(name) === undefined) {
+    const isUnknown = symbols.byName(name).length === 0;
+    if (isUnknown) return { rule: BPF_NO_SYMBOL, detail: `${name} is not a function of this kernel.` };
+    return { rule: BPF_NO_BTF, detail: `BTF of ${world.image.release} has no function ${name}.` };
+  }
+  if (symbols.offsetOf(name) === undefined)
+    return { rule: BPF_NO_SYMBOL, detail: `BTF knows ${name}, but kallsyms does not: it was inlined or dropped.` };
+  const prototype = btf.prototype(name);
+  const problem = prototype === undefined ? 'BTF has no usable prototype' : prototypeProblem(world, prototype);
+  if (problem !== undefined)
+    return {
+      rule: BPF_PROTOTYPE,
+      detail: `${name} cannot have a BPF trampoline: ${problem}.`,
+      ...(problem.includes('6.1 saves') ? { errno: 'ENOTSUPP' } : {}),
+    };
+  if (DENIED.has(name)) return { rule: BPF_DENY_LIST, detail: `${name} is called by every BPF trampoline.` };
+  return undefined;
+}
+
+export function checkAttachTarget(world: World, place: Place): Result<BpfTarget> {
+  let name: string;
+  if (place.kind === 'symbol') {
+    if (place.delta !== 0)
+      return err(
+        refuse(BPF_NOT_A_FUNCTION_ENTRY, {
+          detail: `${place.name}${place.delta > 0 ? '+' : '-'}0x${Math.abs(place.delta).toString(16)} is not a function.`,
+          place: place.name,
+        }),
+      );
+    name = place.name;
+  } else {
+    const offset = Number(place.address - world.image.base);
+    const symbol = world.image.symbols.containing(offset);
+    if (symbol === undefined || symbol.address !== place.address)
+      return err(
+        refuse(BPF_NOT_A_FUNCTION_ENTRY, { detail: `0x${place.address.toString(16)} is not the start of a function.` }),
+      );
+    name = symbol.name;
+  }
+  const problem = functionProblem(world, name);
+  if (problem !== undefined) {
+    const near = problem.rule === BPF_NO_SYMBOL ? world.image.symbols.near(name, 3) : [];
+    return err(
+      refuse(problem.rule, {
+        detail: problem.detail,
+        place: name,
+        ...(problem.errno === undefined ? {} : { errno: problem.errno }),
+        ...(near.length > 0 ? { remedies: [`Did you mean ${near.join(', ')}?`] } : {}),
+      }),
+    );
+  }
+  const params = world.image.btf?.prototype(name)?.params ?? [];
+  return ok({
+    func: world.image.symbols.offsetOf(name) as number,
+    name,
+    argSizes: params.map((param) => param.size),
+  });
+}

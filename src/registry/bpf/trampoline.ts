@@ -1,0 +1,308 @@
+/**
+ * One trampoline per traced function, shared by all its BPF programs.
+ * Source: kernel/bpf/trampoline.c __bpf_trampoline_link_prog, bpf_trampoline_update, bpf_tramp_ftrace_ops_func, bpf_tramp_image_put;
+ * arch/x86/net/bpf_jit_comp.c __bpf_arch_text_poke (6.12; 6.1 alike).
+ */
+import { Set as ImmutableSet } from 'immutable';
+import { bytesEqual, err, type Fault, invariant, ok, type Result } from '../../base/index.ts';
+import { callRel32, isEndbr, NOP5 } from '../../insn/index.ts';
+import { BPF_INSN_SAFETY, generateBpfTrampoline, type TrampolineFlags, trampolineSymbols } from '../../jit/index.ts';
+import { dataObject, install, remove } from '../arena.ts';
+import { modifyFtraceDirect, registerFtraceDirect, unregisterFtraceDirect } from '../ftrace/direct.ts';
+import { setFilterIp } from '../ftrace/ops.ts';
+import { OPS, TRAMP_F } from '../model/flags.ts';
+import type { BpfTrampoline, FtraceOps, TrampLink, TrampLinkKind } from '../model/state.ts';
+import {
+  BPF_LAYOUT_MIX,
+  BPF_NOT_PATCHABLE,
+  BPF_SAME_PROGRAM,
+  BPF_TOO_MANY_PROGRAMS,
+  BPF_TRAMPOLINE_TOO_BIG,
+} from '../rules/bpf.ts';
+import { refuse } from '../rules/rule.ts';
+import type { OpsFunc, Txn } from '../txn.ts';
+import { ftraceLocation } from '../world.ts';
+import type { BpfTarget } from './attach-target.ts';
+
+export const BPF_MAX_TRAMP_LINKS = 38;
+const PAGE_SIZE = 4096;
+const ENDBR_SIZE = 4;
+
+/** The errno that asks for a trampoline with ORIG_STACK; never leaves this file. */
+const REGENERATE: Fault = { errno: 'EAGAIN', rule: 'bpf.trampoline.regenerate', detail: 'regenerate with ORIG_STACK' };
+
+const hasTrampFlag = (trampoline: BpfTrampoline, flag: number): boolean => (trampoline.flags & flag) !== 0;
+
+export const allLinks = (trampoline: BpfTrampoline): readonly TrampLink[] => [
+  ...trampoline.links.fentry,
+  ...trampoline.links.fmod_ret,
+  ...trampoline.links.fexit,
+];
+
+const setTrampoline = (txn: Txn, trampoline: BpfTrampoline): BpfTrampoline => {
+  txn.trampolines.set(trampoline.func, trampoline);
+  return trampoline;
+};
+
+/** Where the call goes when ftrace does not manage the function: behind an ENDBR. */
+function pokeSite(txn: Txn, func: number): number {
+  return txn.text.contains(func, ENDBR_SIZE) && isEndbr(txn.text.bytes(func, ENDBR_SIZE)) ? func + ENDBR_SIZE : func;
+}
+
+/** The place in text that the function's trampoline changes. */
+export function trampolineSite(txn: Txn, func: number): number {
+  return ftraceLocation(txn.world, func) ?? pokeSite(txn, func);
+}
+
+/** __bpf_arch_text_poke: compare, then write; the seed's "hold text_mutex and be sure it is a NOP". */
+function archTextPoke(txn: Txn, func: number, from: number | undefined, to: number | undefined): Fault | undefined {
+  const at = pokeSite(txn, func);
+  const call = (target: number | undefined): Uint8Array => (target === undefined ? NOP5 : callRel32(at, target));
+  const place = txn.place(at);
+  if (!txn.text.contains(at, 5) || !bytesEqual(txn.text.bytes(at, 5), call(from)))
+    return refuse(BPF_NOT_PATCHABLE, {
+      detail: `${place} has no ftrace site, and no five-byte NOP is there to be replaced.`,
+      place,
+      expected: Buffer.from(call(from)).toString('hex'),
+      actual: txn.text.contains(at, 5) ? Buffer.from(txn.text.bytes(at, 5)).toString('hex') : '',
+    });
+  txn.emit({ kind: 'poke', at, expected: call(from), bytes: call(to), what: 'bpf_arch_text_poke' });
+  return undefined;
+}
+
+function registerFentry(txn: Txn, trampoline: BpfTrampoline, image: number): Fault | undefined {
+  const site = ftraceLocation(txn.world, trampoline.func);
+  if (site === undefined) return archTextPoke(txn, trampoline.func, undefined, image);
+  setTrampoline(txn, { ...txn.trampoline(trampoline.func), isFtraceManaged: true });
+  txn.setOp({ ...txn.op(trampoline.ops), filter: ImmutableSet<number>() });
+  return setFilterIp(txn, trampoline.ops, site, 'add') ?? registerFtraceDirect(txn, trampoline.ops, image);
+}
+
+function modifyFentry(txn: Txn, trampoline: BpfTrampoline, from: number, to: number): Fault | undefined {
+  if (trampoline.isFtraceManaged) return modifyFtraceDirect(txn, trampoline.ops, to);
+  return archTextPoke(txn, trampoline.func, from, to);
+}
+
+function unregisterFentry(txn: Txn, trampoline: BpfTrampoline, from: number): Fault | undefined {
+  if (trampoline.isFtraceManaged) return unregisterFtraceDirect(txn, trampoline.ops, from);
+  return archTextPoke(txn, trampoline.func, from, undefined);
+}
+
+/** bpf_tramp_image_put: an image that calls the original drains through two grace periods and a reference count. */
+function putImage(txn: Txn, trampoline: BpfTrampoline): void {
+  if (trampoline.image === undefined) return;
+  remove(txn, trampoline.image.at, ['rcu_tasks_trace', 'rcu_tasks']);
+}
+
+function wantedFlags(trampoline: BpfTrampoline): number {
+  const callsOriginal = trampoline.links.fexit.length > 0 || trampoline.links.fmod_ret.length > 0;
+  let flags = trampoline.flags & TRAMP_F.SHARE_IPMODIFY;
+  flags |= callsOriginal ? TRAMP_F.CALL_ORIG | TRAMP_F.SKIP_FRAME : TRAMP_F.RESTORE_REGS;
+  if (callsOriginal && flags & TRAMP_F.SHARE_IPMODIFY) flags |= TRAMP_F.ORIG_STACK;
+  return flags;
+}
+
+const generatorFlags = (flags: number): TrampolineFlags => ({
+  restoreRegs: (flags & TRAMP_F.RESTORE_REGS) !== 0,
+  callOrig: (flags & TRAMP_F.CALL_ORIG) !== 0,
+  skipFrame: (flags & TRAMP_F.SKIP_FRAME) !== 0,
+  ipArg: (flags & TRAMP_F.IP_ARG) !== 0,
+  origStack: (flags & TRAMP_F.ORIG_STACK) !== 0,
+  tailCallCtx: false,
+});
+
+/** arch_prepare_bpf_trampoline into fresh room. Where it lives and how large it is, or why it cannot be made. */
+function generate(txn: Txn, trampoline: BpfTrampoline): Result<{ at: number; size: number }> {
+  const { image, cpu, codeLayout } = txn.world;
+  const programs = allLinks(trampoline).map((link) => ({
+    kind: link.kind,
+    entry: link.entry,
+    prog: link.prog,
+    cookie: link.cookie,
+    sleepable: false,
+    recursionChecked: true,
+  }));
+  const flags = generatorFlags(trampoline.flags);
+  const layout = trampoline.layout === 'seed' ? 'seed' : codeLayout;
+  const symbols: Record<string, number> = {};
+  for (const name of trampolineSymbols({ layout, programs, flags })) {
+    const offset = image.symbols.offsetOf(name);
+    invariant(offset !== undefined, () => `${image.release} has no ${name}`);
+    symbols[name] = offset;
+  }
+  const descriptor = dataObject(txn, 64);
+  const at = (where: number) =>
+    generateBpfTrampoline({
+      layout,
+      at: where,
+      base: image.base,
+      function: { entry: trampoline.func, startsWithEndbr: pokeSite(txn, trampoline.func) !== trampoline.func },
+      argSizes: trampoline.argSizes,
+      programs,
+      flags,
+      image: descriptor,
+      symbols,
+      cpu,
+    });
+  const trial = at(txn.arena.next);
+  if (!trial.ok) return trial;
+  const size = trial.value.allocatedSize;
+  if (size > PAGE_SIZE)
+    return err(
+      refuse(BPF_TRAMPOLINE_TOO_BIG, {
+        detail: `The trampoline of ${txn.place(trampoline.func)} would have ${size} bytes, a page has ${PAGE_SIZE}.`,
+        place: txn.place(trampoline.func),
+      }),
+    );
+  const where = install(
+    txn,
+    { size: size + BPF_INSN_SAFETY, what: `bpf_trampoline_${txn.place(trampoline.func)}` },
+    (place) => {
+      const made = at(place);
+      invariant(made.ok, 'a trampoline that could be made at one place can be made at another');
+      return made.value.bytes;
+    },
+  );
+  return ok({ at: where, size });
+}
+
+/**
+ * bpf_trampoline_update.
+ *   1. No program left: detach and let the image drain.
+ *   2. Flags are computed afresh; only SHARE_IPMODIFY is kept.
+ *   3. The new image is complete before the site is switched to it.
+ *   4. EAGAIN means that an IPMODIFY owner is there: make the image again with ORIG_STACK and try once more.
+ */
+export function updateTrampoline(txn: Txn, func: number): Fault | undefined {
+  const before = txn.trampoline(func);
+  if (allLinks(before).length === 0) {
+    invariant(before.image !== undefined, 'a trampoline without programs has an image to let go');
+    const fault = unregisterFentry(txn, before, before.image.at);
+    if (fault !== undefined) return fault;
+    putImage(txn, before);
+    txn.trampolines.delete(func);
+    txn.opsTable.delete(before.ops);
+    return undefined;
+  }
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const wanted = setTrampoline(txn, { ...txn.trampoline(func), flags: wantedFlags(txn.trampoline(func)) });
+    const image = generate(txn, wanted);
+    if (!image.ok) return image.fault;
+    const fault =
+      wanted.image === undefined
+        ? registerFentry(txn, wanted, image.value.at)
+        : modifyFentry(txn, wanted, wanted.image.at, image.value.at);
+    if (fault === undefined) {
+      putImage(txn, wanted);
+      setTrampoline(txn, { ...txn.trampoline(func), image: image.value });
+      return undefined;
+    }
+    if (fault.errno !== 'EAGAIN') return fault;
+    remove(txn, image.value.at, []);
+  }
+  invariant(false, 'a trampoline with ORIG_STACK is accepted beside IPMODIFY');
+}
+
+/** bpf_tramp_ftrace_ops_func. */
+export const bpfOpsFunc: OpsFunc = (txn, ops: FtraceOps, command) => {
+  invariant(ops.bpfFunction !== undefined, 'ops of a BPF trampoline');
+  const trampoline = txn.trampoline(ops.bpfFunction);
+  const needsStack = hasTrampFlag(trampoline, TRAMP_F.CALL_ORIG) && !hasTrampFlag(trampoline, TRAMP_F.ORIG_STACK);
+  switch (command) {
+    case 'ENABLE_SHARE_IPMODIFY_SELF':
+      if (!needsStack) return undefined;
+      setTrampoline(txn, { ...trampoline, flags: trampoline.flags | TRAMP_F.SHARE_IPMODIFY });
+      return REGENERATE;
+    case 'ENABLE_SHARE_IPMODIFY_PEER':
+      setTrampoline(txn, { ...trampoline, flags: trampoline.flags | TRAMP_F.SHARE_IPMODIFY });
+      return needsStack ? updateTrampoline(txn, trampoline.func) : undefined;
+    case 'DISABLE_SHARE_IPMODIFY_PEER': {
+      const cleared = { ...trampoline, flags: trampoline.flags & ~TRAMP_F.SHARE_IPMODIFY };
+      setTrampoline(txn, cleared);
+      return hasTrampFlag(trampoline, TRAMP_F.ORIG_STACK) ? updateTrampoline(txn, trampoline.func) : undefined;
+    }
+  }
+};
+
+function newTrampoline(txn: Txn, target: BpfTarget, layout: BpfTrampoline['layout']): BpfTrampoline {
+  const ops = `bpf_trampoline:${target.func.toString(16)}`;
+  txn.setOp({
+    id: ops,
+    flags: OPS.INITIALIZED,
+    func: { at: txn.world.ftrace?.ftraceStub ?? 0, symbol: 'call_direct_funcs' },
+    pointer: dataObject(txn, 256),
+    position: undefined,
+    filter: ImmutableSet<number>(),
+    opsFunc: 'bpf',
+    trampoline: undefined,
+    trampolineSize: 0,
+    directCall: undefined,
+    attachment: undefined,
+    bpfFunction: target.func,
+  });
+  return setTrampoline(txn, {
+    func: target.func,
+    flags: 0,
+    layout,
+    argSizes: target.argSizes,
+    links: { fentry: [], fmod_ret: [], fexit: [] },
+    image: undefined,
+    isFtraceManaged: false,
+    ops,
+  });
+}
+
+/** __bpf_trampoline_link_prog: newest first within its kind. */
+export function linkProgram(
+  txn: Txn,
+  target: BpfTarget,
+  link: TrampLink,
+  layout: BpfTrampoline['layout'],
+): Fault | undefined {
+  const trampoline = txn.trampolines.get(target.func) ?? newTrampoline(txn, target, layout);
+  const place = txn.place(trampolineSite(txn, target.func));
+  const links = allLinks(trampoline);
+  const holders = (): ReturnType<Txn['holders']> => txn.holders(links.map((each) => each.attachment));
+  if (links.length >= BPF_MAX_TRAMP_LINKS)
+    return refuse(BPF_TOO_MANY_PROGRAMS, {
+      detail: `${target.name} already has ${links.length} BPF programs.`,
+      place,
+      holders: holders(),
+    });
+  const same = trampoline.links[link.kind].find((each) => each.program === link.program);
+  if (same !== undefined)
+    return refuse(BPF_SAME_PROGRAM, {
+      detail: `Program ${link.program} is attached to ${target.name} as ${link.kind} already.`,
+      place,
+      holders: txn.holders([same.attachment]),
+    });
+  if (links.length > 0 && trampoline.layout !== layout)
+    return refuse(BPF_LAYOUT_MIX, {
+      detail: `The trampoline of ${target.name} has the layout ${trampoline.layout}, not ${layout}.`,
+      place,
+      holders: holders(),
+    });
+  setTrampoline(txn, {
+    ...trampoline,
+    links: withLinks(trampoline, link.kind, [link, ...trampoline.links[link.kind]]),
+  });
+  txn.touched.add(trampolineSite(txn, target.func));
+  return updateTrampoline(txn, target.func);
+}
+
+function withLinks(
+  trampoline: BpfTrampoline,
+  kind: TrampLinkKind,
+  links: readonly TrampLink[],
+): BpfTrampoline['links'] {
+  return { ...trampoline.links, [kind]: links };
+}
+
+/** __bpf_trampoline_unlink_prog. */
+export function unlinkProgram(txn: Txn, func: number, kind: TrampLinkKind, attachment: string): Fault | undefined {
+  const trampoline = txn.trampoline(func);
+  const rest = trampoline.links[kind].filter((link) => link.attachment !== attachment);
+  setTrampoline(txn, { ...trampoline, links: withLinks(trampoline, kind, rest) });
+  txn.touched.add(trampolineSite(txn, func));
+  return updateTrampoline(txn, func);
+}

@@ -1,0 +1,230 @@
+/**
+ * The decision: (state, request, kernel) → verdict, next state and the ops that lead there. Pure: no I/O, no clock, nothing outside is
+ * changed. Attaching and planning call the same functions; only attaching carries the ops out.
+ */
+import { err, type Fault, ok, type ReadableText, type Result } from '../base/index.ts';
+import { bpfOpsFunc } from './bpf/trampoline.ts';
+import { REC } from './model/flags.ts';
+import type { AttachIdentity, AttachRequest, RequestTarget } from './model/request.ts';
+import type { Attachment, KernelState } from './model/state.ts';
+import { OWNERS } from './owners/index.ts';
+import { checkOptions } from './owners/options.ts';
+import type { Owner, ParsedTarget } from './owners/owner.ts';
+import { parsePlace } from './place.ts';
+import { FTRACE_DISABLED } from './rules/ftrace.ts';
+import {
+  ATTACHMENT_NOT_SWITCHABLE,
+  ATTACHMENT_UNKNOWN,
+  KIND_NOT_BUILT,
+  PROGRAM_UNKNOWN,
+  SITE_QUARANTINED,
+  SITE_UNEXPECTED_BYTES,
+  TARGET_INVALID,
+} from './rules/request.ts';
+import { refuse } from './rules/rule.ts';
+import { siteFacts } from './site-view.ts';
+import type { TextOp } from './text-op.ts';
+import { byteDetails, Txn, UnexpectedBytes } from './txn.ts';
+import { ftraceSiteIn, type World } from './world.ts';
+
+export type Verdict = 'attached' | 'chained' | 'shared' | 'detached' | 'changed';
+
+export interface Decision {
+  readonly outcome:
+    | { readonly kind: 'granted'; readonly verdict: Verdict; readonly attachment: Attachment }
+    | { readonly kind: 'refused'; readonly fault: Fault };
+  /** What the kernel is afterwards; the state before when nothing changed. */
+  readonly state: KernelState;
+  readonly ops: readonly TextOp[];
+  readonly warnings: readonly string[];
+}
+
+export const PLACES_MAX = 100_000;
+
+export function parseTarget(owner: Owner, target: RequestTarget): Result<ParsedTarget> {
+  const invalid = (detail: string, index?: number): Result<never> =>
+    err(refuse(TARGET_INVALID, { detail, ...(index === undefined ? {} : { index }) }));
+  if (typeof target === 'string') {
+    const place = parsePlace(target);
+    return place === undefined
+      ? invalid(`${JSON.stringify(target)} is not a place.`)
+      : ok({ kind: 'place', place, text: target });
+  }
+  if ('pattern' in target) {
+    if (!owner.takes.includes('pattern')) return invalid(`${owner.kind} takes one place, not a pattern.`);
+    return ok({ kind: 'pattern', pattern: target.pattern });
+  }
+  if (!owner.takes.includes('places')) return invalid(`${owner.kind} takes one place, not a list.`);
+  if (target.length === 0 || target.length > PLACES_MAX)
+    return invalid(`A list of places has 1 to ${PLACES_MAX} elements, not ${target.length}.`);
+  const places = [];
+  for (const [index, text] of target.entries()) {
+    const place = parsePlace(text);
+    if (place === undefined) return invalid(`${JSON.stringify(text)} is not a place.`, index);
+    places.push({ place, text });
+  }
+  return ok({ kind: 'places', places });
+}
+
+const refused = (state: KernelState, fault: Fault, warnings: readonly string[] = []): Decision => ({
+  outcome: { kind: 'refused', fault },
+  state,
+  ops: [],
+  warnings,
+});
+
+/** Runs a step of a decision; bytes that no owner accounts for become a fault, and in `linux` strictness the end of ftrace. */
+function guarded(world: World, before: KernelState, step: () => Decision): Decision {
+  try {
+    return step();
+  } catch (error) {
+    if (!(error instanceof UnexpectedBytes)) throw error;
+    const place = new Txn(world, before, world.pristine, bpfOpsFunc).place(error.at);
+    const detail = `${place} does not have the bytes that its owners account for; nothing was written.`;
+    const isFtrace = ftraceSiteIn(world, error.at, error.at) === error.at;
+    if (world.strictness === 'linux' && isFtrace)
+      return refused(
+        { ...before, ftrace: { ...before.ftrace, isDisabled: true } },
+        refuse(FTRACE_DISABLED, { detail: `${detail} ftrace shut itself down.`, place, ...byteDetails(error) }),
+      );
+    const found = byteDetails(error);
+    const quarantined = before.quarantined.set(error.at, {
+      expected: found.expected ?? '',
+      actual: found.actual ?? '',
+    });
+    return refused({ ...before, quarantined }, refuse(SITE_UNEXPECTED_BYTES, { detail, place, ...found }));
+  }
+}
+
+function quarantineFault(txn: Txn): Fault | undefined {
+  for (const site of txn.touched) {
+    const found = txn.quarantined.get(site);
+    if (found === undefined) continue;
+    const place = txn.place(site);
+    return refuse(SITE_QUARANTINED, { detail: `${place} is quarantined.`, place, ...found });
+  }
+  return undefined;
+}
+
+/** attached alone, chained with others, or shared: an IPMODIFY and a direct owner made room for each other. */
+function verdictOf(txn: Txn, attachment: Attachment): Verdict {
+  let verdict: Verdict = 'attached';
+  for (const site of attachment.sites) {
+    const { owners } = siteFacts(txn, site);
+    if (owners.length > 1 || (owners.length === 1 && owners[0] !== attachment.id)) verdict = 'chained';
+    const isShared = txn.directFunctions.has(site) && (txn.record(site).flags & REC.IPMODIFY) !== 0;
+    if (isShared && verdict === 'chained') return 'shared';
+  }
+  return verdict;
+}
+
+export interface AttachInput {
+  readonly request: AttachRequest;
+  readonly identity: AttachIdentity;
+  readonly sequence: number;
+}
+
+export function decideAttach(world: World, state: KernelState, text: ReadableText, input: AttachInput): Decision {
+  const { request, identity } = input;
+  const owner = OWNERS.get(request.kind);
+  if (owner === undefined)
+    return refused(state, refuse(KIND_NOT_BUILT, { detail: `${request.kind} owners are not built yet.` }));
+  const options = checkOptions(owner.kind, owner.options, request.options ?? {});
+  if (!options.ok) return refused(state, options.fault);
+  const target = parseTarget(owner, request.target);
+  if (!target.ok) return refused(state, target.fault);
+  if (request.program !== undefined)
+    return refused(state, refuse(PROGRAM_UNKNOWN, { detail: `${request.program} is not a loaded program.` }));
+  return guarded(world, state, () => {
+    const txn = new Txn(world, state, text, bpfOpsFunc);
+    const attached = owner.attach(txn, { target: target.value, options: options.value, identity });
+    if (!attached.ok) return refused(state, attached.fault);
+    const quarantined = quarantineFault(txn);
+    if (quarantined !== undefined) return refused(state, quarantined);
+    const attachment: Attachment = {
+      id: identity.id,
+      kind: owner.kind,
+      client: identity.client,
+      tenant: identity.tenant,
+      sinceMs: identity.nowMs,
+      target: request.target,
+      options: options.value,
+      isEnabled: true,
+      sites: [...attached.value.sites].sort((a, b) => a - b),
+      sequence: input.sequence,
+      owned: attached.value.owned,
+    };
+    txn.attachments.set(attachment.id, attachment);
+    const verdict = verdictOf(txn, attachment);
+    return {
+      outcome: { kind: 'granted', verdict, attachment },
+      state: txn.finish(),
+      ops: txn.ops,
+      warnings: txn.warnings,
+    };
+  });
+}
+
+function known(state: KernelState, id: string): Result<{ readonly attachment: Attachment; readonly owner: Owner }> {
+  const attachment = state.attachments.get(id);
+  const owner = attachment === undefined ? undefined : OWNERS.get(attachment.kind);
+  return attachment === undefined || owner === undefined
+    ? err(refuse(ATTACHMENT_UNKNOWN, { detail: `${id} is not an attachment.` }))
+    : ok({ attachment, owner });
+}
+
+export function decideDetach(world: World, state: KernelState, text: ReadableText, id: string): Decision {
+  const found = known(state, id);
+  if (!found.ok) return refused(state, found.fault);
+  const { attachment, owner } = found.value;
+  return guarded(world, state, () => {
+    const txn = new Txn(world, state, text, bpfOpsFunc);
+    const fault = owner.detach(txn, attachment);
+    if (fault !== undefined) return refused(state, fault);
+    for (const site of attachment.sites) txn.touched.add(site);
+    txn.attachments.delete(id);
+    return {
+      outcome: { kind: 'granted', verdict: 'detached', attachment },
+      state: txn.finish(),
+      ops: txn.ops,
+      warnings: txn.warnings,
+    };
+  });
+}
+
+export function decideSetEnabled(
+  world: World,
+  state: KernelState,
+  text: ReadableText,
+  id: string,
+  enabled: boolean,
+): Decision {
+  const found = known(state, id);
+  if (!found.ok) return refused(state, found.fault);
+  const { attachment, owner } = found.value;
+  const { setEnabled } = owner;
+  if (setEnabled === undefined)
+    return refused(
+      state,
+      refuse(ATTACHMENT_NOT_SWITCHABLE, { detail: `${attachment.kind} cannot be disabled without detaching.` }),
+    );
+  const changed: Attachment = { ...attachment, isEnabled: enabled };
+  if (attachment.isEnabled === enabled)
+    return { outcome: { kind: 'granted', verdict: 'changed', attachment }, state, ops: [], warnings: [] };
+  return guarded(world, state, () => {
+    const txn = new Txn(world, state, text, bpfOpsFunc);
+    const fault = setEnabled(txn, attachment, enabled);
+    if (fault !== undefined) return refused(state, fault);
+    txn.attachments.set(id, changed);
+    return {
+      outcome: { kind: 'granted', verdict: 'changed', attachment: changed },
+      state: txn.finish(),
+      ops: txn.ops,
+      warnings: txn.warnings,
+    };
+  });
+}
+
+/** For reading a state through the functions that work on a Txn. */
+export const readOnly = (world: World, state: KernelState, text: ReadableText): Txn =>
+  new Txn(world, state, text, bpfOpsFunc);

@@ -1,0 +1,49 @@
+/**
+ * Rewrites sites and shared callers after records changed.
+ *
+ *   1. The shared callers are pointed at the list function, which checks each ops' filter, before any site moves.
+ *   2. Every site's current bytes are verified against the records; one mismatch and nothing is written.
+ *   3. All sites are rewritten in one sorted queue.
+ *   4. The shared callers are pointed at the final function, when that is not the list function.
+ *
+ * Source: kernel/trace/ftrace.c ftrace_modify_all_code, arch/x86/kernel/ftrace.c ftrace_replace_code (6.12).
+ */
+import { CALL_INSN_SIZE, callRel32, NOP5 } from '../../insn/index.ts';
+import type { TextChange } from '../text-op.ts';
+import type { Txn } from '../txn.ts';
+import { pokeSharedCallers, symbolsOf } from './callers.ts';
+import { addressCurrent, addressNew, checkRecord, skipRecord } from './records.ts';
+
+export interface ModifyCommand {
+  readonly isUpdateCalls: boolean;
+  readonly isUpdateTraceFunc: boolean;
+}
+
+function replaceCode(txn: Txn, sites: readonly number[]): void {
+  const changes: TextChange[] = [];
+  const after: (() => void)[] = [];
+  for (const site of sites) {
+    if (skipRecord(txn, site)) continue;
+    const checked = checkRecord(txn.record(site));
+    if (checked.update === 'ignore') continue;
+    const expected = checked.update === 'make-call' ? NOP5 : callRel32(site, addressCurrent(txn, site));
+    const bytes = checked.update === 'make-nop' ? NOP5 : callRel32(site, addressNew(txn, site));
+    changes.push({ at: site, expected: expected.slice(0, CALL_INSN_SIZE), bytes: bytes.slice(0, CALL_INSN_SIZE) });
+    after.push(() => txn.setRecord(site, checked.after));
+  }
+  if (changes.length > 0) txn.emit({ kind: 'batch', changes, what: 'ftrace_replace_code' });
+  for (const update of after) update();
+}
+
+/** `sites` are those whose records may have changed, in any order. */
+export function modifyAllCode(txn: Txn, command: ModifyCommand, sites: Iterable<number>): void {
+  const symbols = symbolsOf(txn);
+  if (command.isUpdateTraceFunc) pokeSharedCallers(txn, symbols.listFunction);
+  if (command.isUpdateCalls)
+    replaceCode(
+      txn,
+      [...new Set(sites)].sort((a, b) => a - b),
+    );
+  if (command.isUpdateTraceFunc && txn.ftrace.traceFunction !== symbols.listFunction)
+    pokeSharedCallers(txn, txn.ftrace.traceFunction);
+}

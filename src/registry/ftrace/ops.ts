@@ -1,0 +1,131 @@
+/**
+ * ftrace_ops: registering, unregistering, changing the filter.
+ * Source: kernel/trace/ftrace.c register_ftrace_function, ftrace_startup, ftrace_shutdown, ftrace_set_hash, ftrace_hash_move (6.12; 6.1 alike).
+ *
+ * One difference on purpose: Linux keeps the private trampoline of an ops in core kernel data for ever; here it goes with the registration,
+ * so that text is pristine when the last owner has left.
+ */
+import { Set as ImmutableSet } from 'immutable';
+import { type Fault, invariant } from '../../base/index.ts';
+import { remove } from '../arena.ts';
+import { OPS } from '../model/flags.ts';
+import type { FtraceOps } from '../model/state.ts';
+import { FTRACE_DISABLED, FTRACE_FILTER_ABSENT, FTRACE_NOT_A_SITE, FTRACE_UNAVAILABLE } from '../rules/ftrace.ts';
+import { refuse } from '../rules/rule.ts';
+import type { Txn } from '../txn.ts';
+import { ftraceLocation } from '../world.ts';
+import { updateTraceFunction } from './callers.ts';
+import { cleanupDirectAfterIpmodify, prepareDirectForIpmodify, updateIpmodify } from './ipmodify.ts';
+import { modifyAllCode } from './modify-code.ts';
+import { addToList, assignFilter, hasFlag, isEnabled, removeFromList } from './ops-list.ts';
+import { updateRecords } from './records.ts';
+import { installTrampoline } from './trampoline.ts';
+
+export function ftraceUsable(txn: Txn): Fault | undefined {
+  if (txn.world.ftrace === undefined || txn.world.kprobeFtraceHandler === undefined)
+    return refuse(FTRACE_UNAVAILABLE, { detail: `${txn.world.image.release} has no ftrace callers in its text.` });
+  if (txn.ftrace.isDisabled)
+    return refuse(FTRACE_DISABLED, {
+      detail:
+        'ftrace disabled itself after a site did not have the bytes its records expect; nothing can be attached or detached any more.',
+    });
+  return undefined;
+}
+
+/** The sites an ops stands for: its filter, or every site when the filter is empty. */
+function sitesOf(txn: Txn, filter: FtraceOps['filter']): Iterable<number> {
+  return filter.size === 0 ? txn.world.image.ftraceSites : filter;
+}
+
+const explicit = (filter: FtraceOps['filter']): FtraceOps['filter'] | undefined =>
+  filter.size === 0 ? undefined : filter;
+
+/** saved_ftrace_func: whether the shared callers have to change. */
+function traceFunctionMoved(txn: Txn): boolean {
+  if (txn.ftrace.savedFunction === txn.ftrace.traceFunction) return false;
+  txn.ftrace = { ...txn.ftrace, savedFunction: txn.ftrace.traceFunction };
+  return true;
+}
+
+/** register_ftrace_function_nolock → ftrace_startup. */
+export function startup(txn: Txn, id: string): Fault | undefined {
+  const unusable = ftraceUsable(txn);
+  if (unusable !== undefined) return unusable;
+  let ops = addToList(txn, txn.op(id));
+  if (ops.trampoline === undefined) ops = installTrampoline(txn, ops);
+  updateTraceFunction(txn);
+  ops = txn.setOp({ ...ops, flags: ops.flags | OPS.ENABLED | OPS.ADDING });
+  const fault = updateIpmodify(txn, ops, ImmutableSet<number>(), explicit(ops.filter));
+  if (fault !== undefined) return fault;
+  const isUpdateCalls = updateRecords(txn, ops, sitesOf(txn, ops.filter), true);
+  const isUpdateTraceFunc = traceFunctionMoved(txn);
+  modifyAllCode(txn, { isUpdateCalls, isUpdateTraceFunc }, sitesOf(txn, ops.filter));
+  txn.setOp({ ...txn.op(id), flags: txn.op(id).flags & ~OPS.ADDING });
+  return undefined;
+}
+
+/** register_ftrace_function: direct owners are asked before an IPMODIFY ops enters. */
+export function registerFtraceFunction(txn: Txn, id: string): Fault | undefined {
+  const ops = txn.op(id);
+  if (hasFlag(ops, OPS.IPMODIFY)) {
+    const fault = prepareDirectForIpmodify(txn, ops.filter);
+    if (fault !== undefined) return fault;
+  }
+  return startup(txn, id);
+}
+
+/** unregister_ftrace_function → ftrace_shutdown. */
+export function unregisterFtraceFunction(txn: Txn, id: string): Fault | undefined {
+  const unusable = ftraceUsable(txn);
+  if (unusable !== undefined) return unusable;
+  let ops = removeFromList(txn, txn.op(id));
+  updateTraceFunction(txn);
+  const released = updateIpmodify(txn, ops, explicit(ops.filter), ImmutableSet<number>());
+  invariant(released === undefined, 'releasing IPMODIFY never fails');
+  const isUpdateCalls = updateRecords(txn, ops, sitesOf(txn, ops.filter), false);
+  ops = txn.setOp({ ...ops, flags: ops.flags & ~OPS.ENABLED });
+  const isUpdateTraceFunc = traceFunctionMoved(txn);
+  txn.removing = ops;
+  modifyAllCode(txn, { isUpdateCalls, isUpdateTraceFunc }, sitesOf(txn, ops.filter));
+  txn.removing = undefined;
+  if (hasFlag(ops, OPS.ALLOC_TRAMP) && ops.trampoline !== undefined) {
+    remove(txn, ops.trampoline, hasFlag(ops, OPS.DYNAMIC) ? ['rcu_tasks_rude', 'rcu_tasks'] : []);
+    ops = txn.setOp({ ...ops, trampoline: undefined, trampolineSize: 0, flags: ops.flags & ~OPS.ALLOC_TRAMP });
+  }
+  cleanupDirectAfterIpmodify(txn, ops);
+  return undefined;
+}
+
+/** ftrace_hash_move and ftrace_ops_update_code: another filter for an ops that may be registered. */
+export function moveFilter(txn: Txn, id: string, filter: FtraceOps['filter']): Fault | undefined {
+  const before = txn.op(id);
+  const fault = updateIpmodify(txn, before, explicit(before.filter), explicit(filter));
+  if (fault !== undefined) return fault;
+  const leaving = before.filter.filter((site) => !filter.has(site));
+  const entering = filter.filter((site) => !before.filter.has(site));
+  updateRecords(txn, before, leaving, false);
+  const after = assignFilter(txn, txn.op(id), filter);
+  updateRecords(txn, after, entering, true);
+  if (!isEnabled(after)) return undefined;
+  txn.modifying = { id, oldFilter: before.filter };
+  modifyAllCode(txn, { isUpdateCalls: true, isUpdateTraceFunc: false }, [...leaving, ...entering]);
+  txn.modifying = undefined;
+  return undefined;
+}
+
+/** ftrace_set_filter_ip: adds a site to, or takes it from, the filter. `ip` may be any byte of the site or the first of its function. */
+export function setFilterIp(txn: Txn, id: string, ip: number, change: 'add' | 'remove'): Fault | undefined {
+  const unusable = ftraceUsable(txn);
+  if (unusable !== undefined) return unusable;
+  const site = ftraceLocation(txn.world, ip);
+  if (site === undefined)
+    return refuse(FTRACE_NOT_A_SITE, { detail: `${txn.place(ip)} is not an ftrace site.`, place: txn.place(ip) });
+  const { filter } = txn.op(id);
+  if (change === 'add') return moveFilter(txn, id, filter.add(site));
+  if (!filter.has(site))
+    return refuse(FTRACE_FILTER_ABSENT, {
+      detail: `${txn.place(site)} is not in the filter of ${id}.`,
+      place: txn.place(site),
+    });
+  return moveFilter(txn, id, filter.delete(site));
+}

@@ -1,0 +1,126 @@
+/**
+ * dyn_ftrace records: what is wanted at a site, what its text says, and what it calls.
+ * Source: kernel/trace/ftrace.c __ftrace_hash_rec_update, ftrace_check_record, ftrace_get_addr_new, ftrace_get_addr_curr (6.12; 6.1 alike).
+ */
+import { invariant } from '../../base/index.ts';
+import { OPS, REC, REC_NOCLEAR } from '../model/flags.ts';
+import type { DynFtrace, FtraceOps } from '../model/state.ts';
+import type { Txn } from '../txn.ts';
+import { isWeakLeftover } from '../world.ts';
+import { hasFlag, opsAt } from './ops-list.ts';
+
+export type RecordUpdate = 'ignore' | 'make-call' | 'modify-call' | 'make-nop';
+
+const has = (record: DynFtrace, flag: number): boolean => (record.flags & flag) !== 0;
+const withFlag = (flags: number, flag: number, on: boolean): number => (on ? flags | flag : flags & ~flag);
+
+/** Records of dropped weak functions are never traced. */
+export const skipRecord = (txn: Txn, site: number): boolean =>
+  isWeakLeftover(txn.world, site) && !has(txn.record(site), REC.ENABLED);
+
+function attach(record: DynFtrace, ops: FtraceOps): DynFtrace {
+  const count = record.count + 1;
+  let flags = record.flags;
+  if (hasFlag(ops, OPS.DIRECT)) flags |= REC.DIRECT;
+  flags = withFlag(flags, REC.TRAMP, count === 1 && ops.trampoline !== undefined);
+  if (hasFlag(ops, OPS.SAVE_REGS)) flags |= REC.REGS;
+  return { flags, count };
+}
+
+function release(txn: Txn, site: number, record: DynFtrace, ops: FtraceOps): DynFtrace {
+  invariant(record.count > 0, () => `ftrace record at ${txn.place(site)} released more often than attached`);
+  const count = record.count - 1;
+  let flags = record.flags;
+  if (hasFlag(ops, OPS.DIRECT)) flags &= ~REC.DIRECT;
+  const others = opsAt(txn, site).filter((other) => other.id !== ops.id);
+  if (count > 0 && flags & REC.REGS && hasFlag(ops, OPS.SAVE_REGS)) {
+    const stillInList = opsAt(txn, site);
+    if (!stillInList.some((other) => hasFlag(other, OPS.SAVE_REGS))) flags &= ~REC.REGS;
+  }
+  flags = withFlag(flags, REC.TRAMP, count === 1 && others.some((other) => other.trampoline !== undefined));
+  return { flags, count };
+}
+
+/** Adds the ops to, or takes it from, the records of these sites. True when some site's text has to change. */
+export function updateRecords(txn: Txn, ops: FtraceOps, sites: Iterable<number>, add: boolean): boolean {
+  if (!hasFlag(ops, OPS.ENABLED)) return false;
+  let isUpdate = false;
+  for (const site of sites) {
+    if (skipRecord(txn, site)) continue;
+    const record = txn.record(site);
+    const next = add ? attach(record, ops) : release(txn, site, record, ops);
+    txn.setRecord(site, next);
+    txn.touched.add(site);
+    isUpdate ||= checkRecord(next).update !== 'ignore';
+  }
+  return isUpdate;
+}
+
+/** What has to happen at a site, and its flags once that happened. */
+export function checkRecord(record: DynFtrace): { readonly update: RecordUpdate; readonly after: DynFtrace } {
+  const wantsCall = record.count > 0;
+  const isOn = has(record, REC.ENABLED);
+  if (!wantsCall) {
+    if (!isOn) return { update: 'ignore', after: record };
+    return { update: 'make-nop', after: { ...record, flags: record.flags & REC_NOCLEAR } };
+  }
+  const wantsDirect = record.count === 1 && has(record, REC.DIRECT);
+  const differs =
+    has(record, REC.REGS) !== has(record, REC.REGS_EN) ||
+    has(record, REC.TRAMP) !== has(record, REC.TRAMP_EN) ||
+    wantsDirect !== has(record, REC.DIRECT_EN);
+  if (isOn && !differs) return { update: 'ignore', after: record };
+  let flags = record.flags | REC.ENABLED | REC.TOUCHED;
+  flags = withFlag(flags, REC.REGS_EN, has(record, REC.REGS));
+  flags = withFlag(flags, REC.TRAMP_EN, has(record, REC.TRAMP));
+  flags = withFlag(flags, REC.DIRECT_EN, wantsDirect);
+  if (has(record, REC.DIRECT | REC.IPMODIFY)) flags |= REC.MODIFIED;
+  return { update: isOn ? 'modify-call' : 'make-call', after: { ...record, flags } };
+}
+
+const sharedCaller = (txn: Txn, saveRegs: boolean): number => {
+  invariant(txn.world.ftrace !== undefined, 'ftrace symbols');
+  return saveRegs ? txn.world.ftrace.ftraceRegsCaller : txn.world.ftrace.ftraceCaller;
+};
+
+/** ftrace_get_addr_new: what the site shall call. */
+export function addressNew(txn: Txn, site: number): number {
+  const record = txn.record(site);
+  if (has(record, REC.DIRECT) && record.count === 1) {
+    const direct = txn.directFunctions.get(site);
+    if (direct !== undefined) return direct;
+  }
+  if (has(record, REC.TRAMP)) {
+    const trampoline = opsAt(txn, site)[0]?.trampoline;
+    invariant(trampoline !== undefined, () => `bad trampoline accounting at ${txn.place(site)}`);
+    return trampoline;
+  }
+  return sharedCaller(txn, has(record, REC.REGS));
+}
+
+function currentTrampolineOps(txn: Txn, site: number): FtraceOps | undefined {
+  if (txn.removing?.filter.has(site) === true) return txn.removing;
+  const modifying = txn.modifying;
+  if (modifying?.oldFilter.has(site) === true) {
+    const ops = txn.op(modifying.id);
+    if (ops.trampoline !== undefined) return ops;
+  }
+  return opsAt(txn, site).find(
+    (ops) => ops.trampoline !== undefined && !hasFlag(ops, OPS.ADDING) && ops.id !== modifying?.id,
+  );
+}
+
+/** ftrace_get_addr_curr: what the site calls now, computed from the `_EN` flags, never remembered. */
+export function addressCurrent(txn: Txn, site: number): number {
+  const record = txn.record(site);
+  if (has(record, REC.DIRECT_EN)) {
+    const direct = txn.directFunctions.get(site);
+    if (direct !== undefined) return direct;
+  }
+  if (has(record, REC.TRAMP_EN)) {
+    const trampoline = currentTrampolineOps(txn, site)?.trampoline;
+    invariant(trampoline !== undefined, () => `bad trampoline accounting at ${txn.place(site)}`);
+    return trampoline;
+  }
+  return sharedCaller(txn, has(record, REC.REGS_EN));
+}

@@ -1,0 +1,37 @@
+export { type Attachable, attachable } from './attachable.ts';
+export { type OwnedBytes, ownedBytes } from './attribution.ts';
+export {
+  type AttachInput,
+  type Decision,
+  decideAttach,
+  decideDetach,
+  decideSetEnabled,
+  PLACES_MAX,
+  readOnly,
+  type Verdict,
+} from './decide.ts';
+export { initialState } from './model/initial-state.ts';
+export {
+  type AttachIdentity,
+  type AttachRequest,
+  OWNER_KINDS,
+  type OwnerKind,
+  type RequestTarget,
+  type Strictness,
+} from './model/request.ts';
+export type { Attachment, KernelState } from './model/state.ts';
+export { OverlayText } from './overlay-text.ts';
+export { locate, type Place, parsePlace } from './place.ts';
+export { RULES } from './rules/index.ts';
+export {
+  ATTACHMENT_NOT_YOURS,
+  ATTACHMENT_UNKNOWN,
+  PLACE_UNKNOWN,
+  SYMBOL_AMBIGUOUS,
+  TARGET_INVALID,
+} from './rules/request.ts';
+export { type FaultDetails, type Rule, refuse } from './rules/rule.ts';
+export { type SiteFacts, siteFacts } from './site-view.ts';
+export { forecast, type GracePeriod, type OpCost, type TextChange, type TextOp } from './text-op.ts';
+export type { Txn } from './txn.ts';
+export { BUILT_KERNELS, describePlace, ftraceLocation, makeWorld, type RulesKernel, type World } from './world.ts';

@@ -1,0 +1,84 @@
+/**
+ * Arming and disarming: int3 in a body, one of two shared ftrace_ops at a function entry.
+ * Source: kernel/kprobes.c arm_kprobe, disarm_kprobe, __arm_kprobe_ftrace, __disarm_kprobe_ftrace (6.12; 6.1 alike).
+ */
+import type { Fault } from '../../base/index.ts';
+import { cleanupDirectAfterIpmodify, prepareDirectForIpmodify } from '../ftrace/ipmodify.ts';
+import { registerFtraceFunction, setFilterIp, unregisterFtraceFunction } from '../ftrace/ops.ts';
+import type { KprobeEntry } from '../model/state.ts';
+import { FTRACE_PEER_NOT_ASKED } from '../rules/ftrace.ts';
+import type { Txn } from '../txn.ts';
+
+export const KPROBE_FTRACE_OPS = 'kprobe_ftrace_ops';
+export const KPROBE_IPMODIFY_OPS = 'kprobe_ipmodify_ops';
+
+const INT3 = Uint8Array.of(0xcc);
+
+const sharedOps = (entry: KprobeEntry): string => (entry.hasPostHandler ? KPROBE_IPMODIFY_OPS : KPROBE_FTRACE_OPS);
+
+const enabledCount = (txn: Txn, entry: KprobeEntry): number =>
+  entry.hasPostHandler ? txn.ftrace.kprobeIpmodifyEnabled : txn.ftrace.kprobePlainEnabled;
+
+function addEnabled(txn: Txn, entry: KprobeEntry, change: 1 | -1): void {
+  const count = enabledCount(txn, entry) + change;
+  txn.ftrace = entry.hasPostHandler
+    ? { ...txn.ftrace, kprobeIpmodifyEnabled: count }
+    : { ...txn.ftrace, kprobePlainEnabled: count };
+}
+
+function armFtrace(txn: Txn, entry: KprobeEntry): Fault | undefined {
+  const ops = sharedOps(entry);
+  const isRegistered = enabledCount(txn, entry) !== 0;
+  if (isRegistered && entry.hasPostHandler && txn.world.strictness === 'safe') {
+    const fault = prepareDirectForIpmodify(txn, [entry.addr], FTRACE_PEER_NOT_ASKED);
+    if (fault !== undefined) return fault;
+  }
+  const filtered = setFilterIp(txn, ops, entry.addr, 'add');
+  if (filtered !== undefined) return filtered;
+  if (!isRegistered) {
+    const fault = registerFtraceFunction(txn, ops);
+    if (fault !== undefined) return fault;
+  }
+  addEnabled(txn, entry, 1);
+  return undefined;
+}
+
+function disarmFtrace(txn: Txn, entry: KprobeEntry): Fault | undefined {
+  // kprobe_ftrace_disabled: ftrace died and took the probes' calls as they were.
+  if (txn.ftrace.isDisabled) return undefined;
+  const ops = sharedOps(entry);
+  const isLast = enabledCount(txn, entry) === 1;
+  if (isLast) {
+    const fault = unregisterFtraceFunction(txn, ops);
+    if (fault !== undefined) return fault;
+  }
+  addEnabled(txn, entry, -1);
+  const fault = setFilterIp(txn, ops, entry.addr, 'remove');
+  if (!isLast && entry.hasPostHandler && txn.world.strictness === 'safe')
+    cleanupDirectAfterIpmodify(txn, txn.op(ops), [entry.addr]);
+  return fault;
+}
+
+export function armKprobe(txn: Txn, entry: KprobeEntry): Fault | undefined {
+  if (entry.isFtrace) return armFtrace(txn, entry);
+  txn.emit({
+    kind: 'byte',
+    at: entry.addr,
+    expected: Uint8Array.of(entry.opcode),
+    bytes: INT3,
+    what: 'arch_arm_kprobe',
+  });
+  return undefined;
+}
+
+export function disarmKprobe(txn: Txn, entry: KprobeEntry): Fault | undefined {
+  if (entry.isFtrace) return disarmFtrace(txn, entry);
+  txn.emit({
+    kind: 'byte',
+    at: entry.addr,
+    expected: INT3,
+    bytes: Uint8Array.of(entry.opcode),
+    what: 'arch_disarm_kprobe',
+  });
+  return undefined;
+}

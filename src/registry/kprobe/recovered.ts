@@ -1,0 +1,29 @@
+/**
+ * Instructions as they were before probes and ftrace touched them.
+ * Source: arch/x86/kernel/kprobes/core.c __recover_probed_insn, can_probe (6.12; 6.1 alike).
+ */
+import type { ReadableText } from '../../base/index.ts';
+import { NOP5 } from '../../insn/index.ts';
+import type { KernelState } from '../model/state.ts';
+import { ftraceSiteIn, MCOUNT_INSN_SIZE, type World } from '../world.ts';
+
+const MAX_INSN_SIZE = 15;
+
+/**
+ * The bytes at `offset` with int3 of kprobes replaced by what they hide and an ftrace site by its NOP. Fewer than 15 at the end of text.
+ */
+export function recoveredBytes(
+  world: World,
+  table: KernelState['kprobeTable'],
+  text: ReadableText,
+  offset: number,
+): Uint8Array {
+  let length = MAX_INSN_SIZE;
+  while (length > 0 && !text.contains(offset, length)) length -= 1;
+  const bytes = text.bytes(offset, length);
+  const entry = table.get(offset);
+  if (entry !== undefined && !entry.isFtrace && bytes.length > 0) bytes[0] = entry.opcode;
+  const site = ftraceSiteIn(world, offset, offset);
+  if (site === offset && bytes.length >= MCOUNT_INSN_SIZE) bytes.set(NOP5.subarray(0, MCOUNT_INSN_SIZE));
+  return bytes;
+}

@@ -1,0 +1,173 @@
+/**
+ * The kprobe table: registering, sharing an address, disabling, unregistering.
+ * Source: kernel/kprobes.c register_kprobe, register_aggr_kprobe, __disable_kprobe, enable_kprobe, __unregister_kprobe_top (6.12; 6.1 alike).
+ */
+import { err, type Fault, invariant, ok, type Result } from '../../base/index.ts';
+import { remove } from '../arena.ts';
+import type { Kprobe, KprobeChild, KprobeEntry } from '../model/state.ts';
+import { kprobeAttachments } from '../owners/holders.ts';
+import type { Place } from '../place.ts';
+import { KPROBE_POST_HANDLER_MIX } from '../rules/kprobe.ts';
+import { refuse } from '../rules/rule.ts';
+import type { Txn } from '../txn.ts';
+import { ftraceLocation } from '../world.ts';
+import { kprobeAddress } from './address.ts';
+import { checkAddressSafe } from './address-safe.ts';
+import { armKprobe, disarmKprobe } from './arm.ts';
+import { prepareKprobe } from './prepare.ts';
+
+export type KprobeRequest = Omit<Kprobe, 'addr'>;
+
+function entryAt(txn: Txn, addr: number): KprobeEntry {
+  const entry = txn.kprobeTable.get(addr);
+  invariant(entry !== undefined, () => `no kprobe at ${txn.place(addr)}`);
+  return entry;
+}
+
+/** Linux accepts it and gets it wrong; only safe strictness refuses. */
+function postHandlerMix(txn: Txn, entry: KprobeEntry, request: KprobeRequest): Fault | undefined {
+  const isMix = entry.isFtrace && request.hasPostHandler && !entry.hasPostHandler && !entry.isDisabled;
+  if (!isMix) return undefined;
+  const place = txn.place(entry.addr);
+  if (txn.world.strictness === 'safe')
+    return refuse(KPROBE_POST_HANDLER_MIX, {
+      detail: `${place} has an armed kprobe without a post_handler; Linux would accept this one beside it and never restore the site.`,
+      place,
+      holders: txn.holders(kprobeAttachments(txn, entry.addr)),
+    });
+  txn.warnings.push(
+    `Linux does not move the probe at ${place} to the IPMODIFY ops: the site will not be restored (${KPROBE_POST_HANDLER_MIX.id}).`,
+  );
+  return undefined;
+}
+
+/** register_aggr_kprobe: the second and later probes of an address. */
+function registerAggregate(txn: Txn, entry: KprobeEntry, probe: Kprobe): Fault | undefined {
+  const mixed = postHandlerMix(txn, entry, probe);
+  if (mixed !== undefined) return mixed;
+  const joined = txn.setEntry({
+    ...entry,
+    isAggregate: true,
+    hasPostHandler: entry.hasPostHandler || probe.hasPostHandler,
+    children: [{ kind: 'probe', id: probe.id }, ...entry.children],
+  });
+  txn.kprobes.set(probe.id, probe);
+  txn.touched.add(entry.addr);
+  if (!joined.isDisabled || probe.isDisabled) return undefined;
+  return armKprobe(txn, txn.setEntry({ ...joined, isDisabled: false }));
+}
+
+function registerFirst(txn: Txn, probe: Kprobe, isFtrace: boolean): Fault | undefined {
+  let opcode = txn.text.u8(probe.addr);
+  let slot: number | undefined;
+  if (!isFtrace) {
+    const prepared = prepareKprobe(txn, probe.addr, probe);
+    if (!prepared.ok) return prepared.fault;
+    ({ opcode, slot } = prepared.value);
+  }
+  const entry = txn.setEntry({
+    addr: probe.addr,
+    isFtrace,
+    isAggregate: false,
+    isDisabled: probe.isDisabled,
+    hasPostHandler: probe.hasPostHandler,
+    children: [{ kind: 'probe', id: probe.id }],
+    opcode,
+    slot,
+  });
+  txn.kprobes.set(probe.id, probe);
+  txn.touched.add(probe.addr);
+  return probe.isDisabled ? undefined : armKprobe(txn, entry);
+}
+
+/** register_kprobe. The address it was registered at. */
+export function registerKprobe(txn: Txn, request: KprobeRequest, place: Place): Result<number> {
+  const resolved = kprobeAddress(txn, place);
+  if (!resolved.ok) return resolved;
+  const { addr } = resolved.value;
+  const unsafe = checkAddressSafe(txn.world, addr, txn.place(addr));
+  if (unsafe !== undefined) return err(unsafe);
+  const probe: Kprobe = { ...request, addr };
+  const existing = txn.kprobeTable.get(addr);
+  const isFtrace = ftraceLocation(txn.world, addr) === addr;
+  const fault = existing === undefined ? registerFirst(txn, probe, isFtrace) : registerAggregate(txn, existing, probe);
+  return fault === undefined ? ok(addr) : err(fault);
+}
+
+const isChildDisabled = (txn: Txn, child: KprobeChild): boolean =>
+  child.kind === 'probe' && txn.kprobe(child.id).isDisabled;
+
+/** __disable_kprobe: the site is disarmed once every probe of the address is disabled. */
+export function disableKprobe(txn: Txn, id: string): Fault | undefined {
+  const probe = txn.kprobe(id);
+  if (probe.isDisabled) return undefined;
+  const entry = entryAt(txn, probe.addr);
+  txn.kprobes.set(id, { ...probe, isDisabled: true });
+  txn.touched.add(probe.addr);
+  const isAllDisabled = !entry.isAggregate || entry.children.every((child) => isChildDisabled(txn, child));
+  if (!isAllDisabled) return undefined;
+  if (!entry.isDisabled) {
+    const fault = disarmKprobe(txn, entry);
+    if (fault !== undefined) {
+      txn.kprobes.set(id, probe);
+      return fault;
+    }
+  }
+  txn.setEntry({ ...entry, isDisabled: true });
+  return undefined;
+}
+
+/** enable_kprobe. */
+export function enableKprobe(txn: Txn, id: string): Fault | undefined {
+  const probe = txn.kprobe(id);
+  const entry = entryAt(txn, probe.addr);
+  txn.kprobes.set(id, { ...probe, isDisabled: false });
+  txn.touched.add(probe.addr);
+  return entry.isDisabled ? armKprobe(txn, txn.setEntry({ ...entry, isDisabled: false })) : undefined;
+}
+
+const otherHasPostHandler = (txn: Txn, entry: KprobeEntry, id: string): boolean =>
+  entry.children.some((child) =>
+    child.kind === 'ghost' ? child.hasPostHandler : child.id !== id && txn.kprobe(child.id).hasPostHandler,
+  );
+
+/** Disarming failed and Linux frees the probe all the same: a ghost stays in the table and the text stays as it is. */
+function leaveGhost(txn: Txn, probe: Kprobe, fault: Fault): void {
+  const entry = entryAt(txn, probe.addr);
+  txn.setEntry({
+    ...entry,
+    children: entry.children.map((child) =>
+      child.kind === 'probe' && child.id === probe.id ? { kind: 'ghost', hasPostHandler: probe.hasPostHandler } : child,
+    ),
+  });
+  txn.kprobes.delete(probe.id);
+  txn.warnings.push(
+    `Linux failed to disarm the probe at ${txn.place(probe.addr)} (${fault.errno}, ${fault.rule}) and freed it: the site stays patched and a freed entry stays on the kprobe list.`,
+  );
+}
+
+/** unregister_kprobe. It never fails for its caller; what goes wrong is a warning. */
+export function unregisterKprobe(txn: Txn, id: string): void {
+  const probe = txn.kprobe(id);
+  txn.touched.add(probe.addr);
+  const fault = disableKprobe(txn, id);
+  if (fault !== undefined) {
+    leaveGhost(txn, probe, fault);
+    return;
+  }
+  const entry = entryAt(txn, probe.addr);
+  txn.kprobes.delete(id);
+  if (entry.children.length === 1) {
+    invariant(entry.isDisabled, () => `last probe at ${txn.place(entry.addr)} left while armed`);
+    txn.kprobeTable.delete(entry.addr);
+    if (entry.slot !== undefined) remove(txn, entry.slot, ['rcu', 'rcu_tasks']);
+    return;
+  }
+  // At an ftrace site the aggregate keeps its post_handler, so that disarming finds the ops it was armed with.
+  const dropsPostHandler = probe.hasPostHandler && !entry.isFtrace && !otherHasPostHandler(txn, entry, id);
+  txn.setEntry({
+    ...entry,
+    hasPostHandler: entry.hasPostHandler && !dropsPostHandler,
+    children: entry.children.filter((child) => child.kind === 'ghost' || child.id !== id),
+  });
+}

@@ -1,0 +1,63 @@
+import { Map as ImmutableMap, Set as ImmutableSet } from 'immutable';
+import { KPROBE_FTRACE_OPS, KPROBE_IPMODIFY_OPS } from '../kprobe/arm.ts';
+import type { World } from '../world.ts';
+import { OPS } from './flags.ts';
+import type { FtraceOps, KernelState } from './state.ts';
+
+/** Where data objects (struct ftrace_ops, counters, struct bpf_prog) get their addresses: vmalloc space. */
+const DATA_START = 0xffff_c900_0000_0000n;
+const ARENA_START = 0xffff_ffff_c000_0000n;
+
+/** One of the two ftrace_ops in core kernel data that all kprobes at function entries share (kernel/kprobes.c). */
+function kprobeOps(world: World, id: string, flags: number, pointer: bigint): FtraceOps {
+  return {
+    id,
+    flags: OPS.INITIALIZED | OPS.SAVE_REGS | flags,
+    func: { at: world.kprobeFtraceHandler ?? 0, symbol: 'kprobe_ftrace_handler' },
+    pointer,
+    position: undefined,
+    filter: ImmutableSet<number>(),
+    opsFunc: 'none',
+    trampoline: undefined,
+    trampolineSize: 0,
+    directCall: undefined,
+    attachment: undefined,
+    bpfFunction: undefined,
+  };
+}
+
+/** A kernel that has booted and that nobody has attached to. */
+export function initialState(world: World): KernelState {
+  const stub = world.ftrace?.ftraceStub ?? 0;
+  return {
+    ftrace: {
+      isDisabled: false,
+      registered: 0,
+      nextPosition: 1,
+      traceFunction: stub,
+      savedFunction: stub,
+      callerFunction: undefined,
+      kprobePlainEnabled: 0,
+      kprobeIpmodifyEnabled: 0,
+    },
+    records: ImmutableMap(),
+    ops: ImmutableMap([
+      [KPROBE_FTRACE_OPS, kprobeOps(world, KPROBE_FTRACE_OPS, 0, world.kprobeOpsPointer)],
+      [KPROBE_IPMODIFY_OPS, kprobeOps(world, KPROBE_IPMODIFY_OPS, OPS.IPMODIFY, world.kprobeIpmodifyOpsPointer)],
+    ]),
+    opsBySite: ImmutableMap(),
+    directFunctions: ImmutableMap(),
+    kprobes: ImmutableMap(),
+    kprobeTable: ImmutableMap(),
+    trampolines: ImmutableMap(),
+    arena: {
+      next: Number(ARENA_START - world.image.base),
+      free: ImmutableMap(),
+      allocations: ImmutableMap(),
+      nextData: DATA_START,
+    },
+    attachments: ImmutableMap(),
+    revisions: ImmutableMap(),
+    quarantined: ImmutableMap(),
+  };
+}

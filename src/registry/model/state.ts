@@ -1,0 +1,168 @@
+/**
+ * What the simulated kernel knows of its owners: the objects Linux has (dyn_ftrace records, ftrace_ops, the kprobe table, BPF trampolines),
+ * with Linux's names, as one persistent value. A decision makes a new value and leaves the old one as it was, so a refused or failed
+ * request is undone by forgetting it.
+ */
+import type { Map as ImmutableMap, Set as ImmutableSet } from 'immutable';
+import type { OwnerKind, RequestTarget } from './request.ts';
+
+/** A dyn_ftrace record: one per ftrace site that was ever touched. */
+export interface DynFtrace {
+  readonly flags: number;
+  /** Number of ops attached (ftrace_rec_count). */
+  readonly count: number;
+}
+
+export interface FtraceOps {
+  readonly id: string;
+  readonly flags: number;
+  /** What the ops wants called: an offset in text, and the symbol the listings show. */
+  readonly func: { readonly at: number; readonly symbol: string };
+  /** Address of struct ftrace_ops, the third argument of the callback. */
+  readonly pointer: bigint;
+  /** When it entered ftrace_ops_list; a higher number stands nearer to the front. Undefined while it is not registered. */
+  readonly position: number | undefined;
+  /** Sites in filter_hash; an empty filter means every function, as in Linux. */
+  readonly filter: ImmutableSet<number>;
+  /** Whether the owner can share its site with an IPMODIFY owner, and who answers. */
+  readonly opsFunc: 'none' | 'accepts' | 'bpf';
+  readonly trampoline: number | undefined;
+  readonly trampolineSize: number;
+  readonly directCall: number | undefined;
+  /** Attachment behind it; undefined for the shared ops of kprobes and the helper of modify_ftrace_direct. */
+  readonly attachment: string | undefined;
+  /** Traced function of the BPF trampoline behind it. */
+  readonly bpfFunction: number | undefined;
+}
+
+export interface FtraceState {
+  /** ftrace_disabled: a self-check failed, nothing moves any more. */
+  readonly isDisabled: boolean;
+  /** Registered ops and the position the next one gets: ftrace_ops_list, newest first by position. */
+  readonly registered: number;
+  readonly nextPosition: number;
+  /** ftrace_trace_function. */
+  readonly traceFunction: number;
+  /** saved_ftrace_func of ftrace_startup_enable. */
+  readonly savedFunction: number | undefined;
+  /** What update_ftrace_func last put into the shared callers; undefined before its first call. */
+  readonly callerFunction: number | undefined;
+  /** kprobe_ftrace_enabled and kprobe_ipmodify_enabled: how many sites each shared ops believes to have. */
+  readonly kprobePlainEnabled: number;
+  readonly kprobeIpmodifyEnabled: number;
+}
+
+/** struct kprobe as registered by one attachment. */
+export interface Kprobe {
+  readonly id: string;
+  readonly kind: 'kprobe' | 'kretprobe';
+  readonly addr: number;
+  readonly isDisabled: boolean;
+  readonly hasPostHandler: boolean;
+  readonly maxActive: number;
+}
+
+/** What the kprobe table has at one address: a single kprobe, or an aggregate ("aggr") with children. */
+export interface KprobeEntry {
+  readonly addr: number;
+  readonly isFtrace: boolean;
+  readonly isAggregate: boolean;
+  readonly isDisabled: boolean;
+  /** Of the single probe, or aggr_post_handler. Decides which shared ops arms and disarms it. */
+  readonly hasPostHandler: boolean;
+  /** Newest first: the order in which they run. A ghost is a probe whose unregistering failed and was freed all the same. */
+  readonly children: readonly KprobeChild[];
+  /** The byte that int3 hides. */
+  readonly opcode: number;
+  /** Out-of-line slot; undefined at an ftrace site. */
+  readonly slot: number | undefined;
+}
+
+export type KprobeChild =
+  | { readonly kind: 'probe'; readonly id: string }
+  | { readonly kind: 'ghost'; readonly hasPostHandler: boolean };
+
+export type TrampLinkKind = 'fentry' | 'fmod_ret' | 'fexit';
+
+export interface TrampLink {
+  readonly attachment: string;
+  readonly kind: TrampLinkKind;
+  /** Entry of the program's machine code. */
+  readonly entry: number;
+  /** Address of struct bpf_prog. */
+  readonly prog: bigint;
+  /** Identity of the program: attaching the same one twice is EBUSY. */
+  readonly program: string;
+  readonly cookie: bigint;
+}
+
+export interface BpfTrampoline {
+  /** Offset of the traced function's symbol. */
+  readonly func: number;
+  readonly flags: number;
+  readonly layout: 'linux' | 'seed';
+  /** Bytes of each parameter. */
+  readonly argSizes: readonly number[];
+  /** Newest first in each kind. */
+  readonly links: Readonly<Record<TrampLinkKind, readonly TrampLink[]>>;
+  readonly image: { readonly at: number; readonly size: number } | undefined;
+  readonly isFtraceManaged: boolean;
+  readonly ops: string;
+}
+
+export interface Allocation {
+  readonly at: number;
+  readonly size: number;
+  readonly bytes: Uint8Array;
+  /** `ftrace_trampoline`, `bpf_trampoline_…`, `kprobe_insn_slot`, … */
+  readonly what: string;
+  readonly attachment: string | undefined;
+}
+
+/** Generated code: a bump pointer and free lists by size, so that the same history gives the same addresses. */
+export interface ArenaState {
+  readonly next: number;
+  readonly free: ImmutableMap<number, readonly number[]>;
+  readonly allocations: ImmutableMap<number, Allocation>;
+  /** Addresses of data objects (struct ftrace_ops, counters) handed out so far. */
+  readonly nextData: bigint;
+}
+
+export interface Attachment {
+  readonly id: string;
+  readonly kind: OwnerKind;
+  readonly client: string;
+  readonly tenant: string;
+  readonly sinceMs: number;
+  readonly target: RequestTarget;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly isEnabled: boolean;
+  /** Addresses whose bytes this attachment wants changed, ascending. */
+  readonly sites: readonly number[];
+  readonly sequence: number;
+  /** Arena allocations that live as long as it does. */
+  readonly owned: readonly number[];
+}
+
+export interface Quarantine {
+  readonly expected: string;
+  readonly actual: string;
+}
+
+export interface KernelState {
+  readonly ftrace: FtraceState;
+  readonly records: ImmutableMap<number, DynFtrace>;
+  readonly ops: ImmutableMap<string, FtraceOps>;
+  /** Registered ops by site they filter on, newest first. Derived from `ops`; kept for speed. */
+  readonly opsBySite: ImmutableMap<number, readonly string[]>;
+  /** direct_functions: site → what it calls directly. */
+  readonly directFunctions: ImmutableMap<number, number>;
+  readonly kprobes: ImmutableMap<string, Kprobe>;
+  readonly kprobeTable: ImmutableMap<number, KprobeEntry>;
+  readonly trampolines: ImmutableMap<number, BpfTrampoline>;
+  readonly arena: ArenaState;
+  readonly attachments: ImmutableMap<string, Attachment>;
+  /** Times the bytes or owners of a site changed; absent = 0. */
+  readonly revisions: ImmutableMap<number, number>;
+  readonly quarantined: ImmutableMap<number, Quarantine>;
+}

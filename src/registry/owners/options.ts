@@ -1,0 +1,74 @@
+import { err, ok, type Result } from '../../base/index.ts';
+import { OPTION_INVALID, OPTION_NOT_BUILT } from '../rules/request.ts';
+import { refuse } from '../rules/rule.ts';
+
+/** What an option takes. `built` lists the values of an enumeration that this version has; a boolean with `isBuilt: false` may only be false. */
+export type OptionSpec =
+  | { readonly type: 'boolean'; readonly isBuilt?: false }
+  | { readonly type: 'integer'; readonly min: number; readonly max: number }
+  | { readonly type: 'u64' }
+  | { readonly type: 'enum'; readonly values: readonly string[]; readonly built: readonly string[] };
+
+export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
+export type Options = Readonly<Record<string, unknown>>;
+
+function describe(spec: OptionSpec): string {
+  switch (spec.type) {
+    case 'boolean':
+      return 'true or false';
+    case 'integer':
+      return `an integer from ${spec.min} to ${spec.max}`;
+    case 'u64':
+      return 'a whole number from 0 to 2^53, or 0x and up to 16 hex digits as a string';
+    case 'enum':
+      return `one of ${spec.values.join(', ')}`;
+  }
+}
+
+function isValid(spec: OptionSpec, value: unknown): boolean {
+  switch (spec.type) {
+    case 'boolean':
+      return typeof value === 'boolean';
+    case 'integer':
+      return Number.isInteger(value) && (value as number) >= spec.min && (value as number) <= spec.max;
+    case 'u64':
+      return (
+        (Number.isSafeInteger(value) && (value as number) >= 0) ||
+        (typeof value === 'string' && /^0x[0-9a-fA-F]{1,16}$/.test(value))
+      );
+    case 'enum':
+      return typeof value === 'string' && spec.values.includes(value);
+  }
+}
+
+function isBuilt(spec: OptionSpec, value: unknown): boolean {
+  if (spec.type === 'boolean') return spec.isBuilt !== false || value === false;
+  return spec.type !== 'enum' || spec.built.includes(value as string);
+}
+
+/** Refuses unknown options, wrong values and what is not built. */
+export function checkOptions(kind: string, specs: OptionSpecs, options: Options): Result<Options> {
+  for (const [name, value] of Object.entries(options)) {
+    const spec = Object.hasOwn(specs, name) ? specs[name] : undefined;
+    if (spec === undefined) {
+      const known = Object.keys(specs).join(', ') || 'none';
+      return err(
+        refuse(OPTION_INVALID, { detail: `${kind} has no option ${JSON.stringify(name)}; it has: ${known}.` }),
+      );
+    }
+    if (!isValid(spec, value))
+      return err(refuse(OPTION_INVALID, { detail: `options.${name} of ${kind} takes ${describe(spec)}.` }));
+    if (!isBuilt(spec, value))
+      return err(
+        refuse(OPTION_NOT_BUILT, { detail: `options.${name} = ${JSON.stringify(value)} of ${kind} is not built yet.` }),
+      );
+  }
+  return ok(options);
+}
+
+export const flag = (options: Options, name: string): boolean => options[name] === true;
+
+export function u64(options: Options, name: string): bigint {
+  const value = options[name];
+  return typeof value === 'number' || typeof value === 'string' ? BigInt(value) : 0n;
+}

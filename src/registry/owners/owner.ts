@@ -1,0 +1,39 @@
+import type { Fault, Result } from '../../base/index.ts';
+import type { AttachIdentity, OwnerKind, RequestTarget } from '../model/request.ts';
+import type { Attachment } from '../model/state.ts';
+import type { Place } from '../place.ts';
+import type { Txn } from '../txn.ts';
+import type { OptionSpecs, Options } from './options.ts';
+
+/** An attach request whose options are checked and whose target is read. */
+export interface OwnerRequest {
+  readonly target: ParsedTarget;
+  readonly options: Options;
+  readonly identity: AttachIdentity;
+}
+
+export type ParsedTarget =
+  | { readonly kind: 'place'; readonly place: Place; readonly text: string }
+  | { readonly kind: 'places'; readonly places: readonly { readonly place: Place; readonly text: string }[] }
+  | { readonly kind: 'pattern'; readonly pattern: string };
+
+export interface Attached {
+  /** Addresses whose bytes the owner wants changed. */
+  readonly sites: readonly number[];
+  /** Generated code that lives as long as the attachment. */
+  readonly owned: readonly number[];
+}
+
+/** One kind of owner: how it attaches, how it leaves. All of it works on a Txn and returns faults. */
+export interface Owner {
+  readonly kind: OwnerKind;
+  readonly options: OptionSpecs;
+  /** What its target may be besides one place. */
+  readonly takes: readonly ('places' | 'pattern')[];
+  attach(txn: Txn, request: OwnerRequest): Result<Attached>;
+  detach(txn: Txn, attachment: Attachment): Fault | undefined;
+  /** Absent when the kind cannot be disabled without leaving. */
+  setEnabled?(txn: Txn, attachment: Attachment, enabled: boolean): Fault | undefined;
+}
+
+export type { RequestTarget };

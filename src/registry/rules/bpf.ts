@@ -1,0 +1,138 @@
+import type { Rule } from './rule.ts';
+
+const CHECK_TARGET = 'bpf_check_attach_target, kernel/bpf/verifier.c (6.12)';
+
+export const BPF_NO_BTF: Rule = {
+  id: 'bpf.target.no-btf',
+  title: 'BTF does not know this function',
+  errno: 'EINVAL',
+  what: 'A BPF tracing program is refused because the image has no BTF, or its BTF has no function of that name.',
+  why: 'The trampoline saves as many arguments as the function has, and the verifier types them; both come from BTF.',
+  linux: CHECK_TARGET,
+  range: '5.5+',
+  strictness: 'both',
+  remedies: ['Use a kprobe, which needs no prototype.'],
+};
+
+export const BPF_NO_SYMBOL: Rule = {
+  id: 'bpf.target.no-symbol',
+  title: 'No such function',
+  errno: 'ENOENT',
+  what: 'A BPF tracing program names a function that the kernel does not have.',
+  why: 'The trampoline is attached to the address that kallsyms gives for the name.',
+  linux: CHECK_TARGET,
+  range: '5.5+',
+  strictness: 'both',
+  remedies: ['Look the name up with `GET /v1/symbols?match=…`; the compiler may have inlined the function.'],
+};
+
+export const BPF_NOT_A_FUNCTION_ENTRY: Rule = {
+  id: 'bpf.target.not-entry',
+  title: 'A BPF trampoline belongs to a whole function',
+  errno: 'EINVAL',
+  what: 'fentry, fexit and fmod_ret take the name of a function, without an offset and not as an address inside one.',
+  why: 'The program is loaded for a BTF function id; there is no such thing as an offset in it.',
+  linux: CHECK_TARGET,
+  range: '5.5+',
+  strictness: 'both',
+  remedies: ['Use a kprobe for a place inside a function.'],
+};
+
+export const BPF_PROTOTYPE: Rule = {
+  id: 'bpf.target.prototype',
+  title: 'The function has arguments that a trampoline cannot save',
+  errno: 'EINVAL',
+  what: 'A BPF tracing program is refused at a function with more than 12 arguments (6 words before 6.3), with variable arguments, with an argument of more than 16 bytes, or that returns a structure.',
+  why: 'The trampoline keeps the arguments in a frame of fixed form; such a prototype does not fit.',
+  linux: 'btf_distill_func_proto, kernel/bpf/btf.c; arch_prepare_bpf_trampoline, arch/x86/net/bpf_jit_comp.c (6.12)',
+  range: '5.5+',
+  strictness: 'both',
+  remedies: ['Use a kprobe.'],
+};
+
+export const BPF_DENY_LIST: Rule = {
+  id: 'bpf.target.deny-list',
+  title: 'The trampoline itself calls this function',
+  errno: 'EINVAL',
+  what: 'migrate_disable, migrate_enable, rcu_read_unlock_strict, preempt_count_add and preempt_count_sub, __rcu_read_lock and __rcu_read_unlock take no BPF tracing program.',
+  why: 'Entering and leaving a BPF program calls them, so a program on them would call itself without end.',
+  linux: 'btf_id_deny, kernel/bpf/verifier.c (6.12)',
+  range: '5.12+',
+  strictness: 'both',
+  remedies: ['Trace a caller.'],
+};
+
+export const BPF_NOT_PATCHABLE: Rule = {
+  id: 'bpf.site.not-patchable',
+  title: 'The function has no place for a BPF trampoline',
+  errno: 'EBUSY',
+  what: 'A BPF tracing program is refused at a function without an ftrace site and without a five-byte NOP at its entry.',
+  why: 'Without ftrace the trampoline is attached by replacing a NOP at the entry, and Linux compares before it writes. There is no NOP, and Linux says EBUSY although nobody holds the place. The function is notrace, assembly, or part of the BPF machinery.',
+  linux: '__bpf_arch_text_poke, arch/x86/net/bpf_jit_comp.c (6.12)',
+  range: '5.5+',
+  strictness: 'both',
+  remedies: [
+    'Use a kprobe at the entry, or trace a function that has an ftrace site (`GET /v1/symbols?attachable=fentry`).',
+  ],
+};
+
+export const BPF_TOO_MANY_PROGRAMS: Rule = {
+  id: 'bpf.trampoline.too-many-programs',
+  title: 'A BPF trampoline takes 38 programs',
+  errno: 'E2BIG',
+  what: 'The 39th fentry, fexit and fmod_ret program of one function is refused.',
+  why: 'All programs of a function are called from one generated page of code.',
+  linux: 'BPF_MAX_TRAMP_LINKS in __bpf_trampoline_link_prog, kernel/bpf/trampoline.c (6.12)',
+  range: '6.0+ (40 before)',
+  strictness: 'both',
+  remedies: ['Detach a program that is no longer needed; its holders are listed.'],
+};
+
+export const BPF_SAME_PROGRAM: Rule = {
+  id: 'bpf.trampoline.same-program',
+  title: 'This program is already attached to this function',
+  errno: 'EBUSY',
+  what: 'The same program in the same role is refused at one function twice.',
+  why: 'Links are found by their program, so it can be there once.',
+  linux: '__bpf_trampoline_link_prog, kernel/bpf/trampoline.c (6.12)',
+  range: '5.5+',
+  strictness: 'both',
+  remedies: ['Load the program a second time and attach the copy.'],
+};
+
+export const BPF_TRAMPOLINE_TOO_BIG: Rule = {
+  id: 'bpf.trampoline.too-big',
+  title: 'The trampoline would be larger than a page',
+  errno: 'E2BIG',
+  what: 'A BPF program is refused because the function’s trampoline with it would not fit one page.',
+  why: 'The image is limited to a page in Linux.',
+  linux: 'bpf_trampoline_update, kernel/bpf/trampoline.c (6.12)',
+  range: '5.5+',
+  strictness: 'both',
+  remedies: ['Detach a program of this function.'],
+};
+
+export const BPF_LAYOUT_MIX: Rule = {
+  id: 'bpf.trampoline.layout-mix',
+  title: 'Programs of one function share one trampoline layout',
+  errno: 'EBUSY',
+  what: 'A program that asks for another trampoline layout than the programs already attached to the function is refused.',
+  why: 'All programs of a function are called from one trampoline and read their arguments from one frame. Layouts other than `linux` are this service’s own.',
+  linux: 'no counterpart: Linux has one layout',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Ask for the layout that is in use, or detach the others.'],
+};
+
+export const BPF_RULES: readonly Rule[] = [
+  BPF_NO_BTF,
+  BPF_NO_SYMBOL,
+  BPF_NOT_A_FUNCTION_ENTRY,
+  BPF_PROTOTYPE,
+  BPF_DENY_LIST,
+  BPF_NOT_PATCHABLE,
+  BPF_TOO_MANY_PROGRAMS,
+  BPF_SAME_PROGRAM,
+  BPF_TRAMPOLINE_TOO_BIG,
+  BPF_LAYOUT_MIX,
+];

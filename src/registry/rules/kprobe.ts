@@ -1,0 +1,190 @@
+import type { Rule } from './rule.ts';
+
+const ADDRESS_SAFE = 'check_kprobe_address_safe, kernel/kprobes.c (6.12)';
+
+export const KPROBE_ADDRESS_UNKNOWN: Rule = {
+  id: 'kprobe.address.unknown',
+  title: 'No such symbol, or an address outside every symbol',
+  errno: 'ENOENT',
+  what: 'A kprobe names a symbol that kallsyms does not have, or an address that lies in no symbol.',
+  why: 'A kprobe is placed relative to a symbol. Without one Linux cannot tell where the function starts, and so cannot tell whether the address is the start of an instruction.',
+  linux: '_kprobe_addr, kernel/kprobes.c (6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: [
+    'Look the name up with `GET /v1/symbols?match=…`; the compiler may have inlined the function or given it a suffix.',
+  ],
+};
+
+export const KPROBE_NOT_TEXT: Rule = {
+  id: 'kprobe.address.not-text',
+  title: 'The address is not kernel text',
+  errno: 'EINVAL',
+  what: 'A kprobe is refused at an address that is neither core kernel text nor the text of a module: data, init text after boot, generated code (BPF programs, trampolines, kprobe slots).',
+  why: 'A probe writes a breakpoint into code that stays. Init text has been freed, generated code comes and goes with its owner, and data is not executed.',
+  linux: ADDRESS_SAFE,
+  range: 'all',
+  strictness: 'both',
+  remedies: ['To trace a BPF program use fentry on it; to trace a trampoline, probe the function it belongs to.'],
+};
+
+export const KPROBE_BLACKLISTED: Rule = {
+  id: 'kprobe.address.blacklisted',
+  title: 'The function must not be probed',
+  errno: 'EINVAL',
+  what: 'A kprobe is refused inside a blacklisted function (NOKPROBE_SYMBOL, `__kprobes`), inside noinstr text and inside entry text.',
+  why: 'The probe handler itself runs through this code, or the code runs where no exception may happen. A breakpoint there would recurse without end or hit an unprepared kernel.',
+  linux: 'within_kprobe_blacklist, kernel/kprobes.c (6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Probe a caller or a callee; the list is in debugfs kprobes/blacklist.'],
+};
+
+export const KPROBE_JUMP_LABEL: Rule = {
+  id: 'kprobe.address.jump-label',
+  title: 'The address belongs to a static branch',
+  errno: 'EINVAL',
+  what: 'A kprobe is refused on any byte of a jump-label instruction.',
+  why: 'The static key rewrites this instruction between a NOP and a JMP and checks what it replaces. A breakpoint in it would make that check fail, and Linux answers a failed check there with BUG.',
+  linux: `jump_label_text_reserved from ${ADDRESS_SAFE}`,
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Probe the next instruction.'],
+};
+
+export const KPROBE_STATIC_CALL: Rule = {
+  id: 'kprobe.address.static-call',
+  title: 'The address belongs to a static call',
+  errno: 'EINVAL',
+  what: 'A kprobe is refused on any byte of a static-call site.',
+  why: 'static_call_update rewrites this instruction and checks what it replaces; a breakpoint in it would end in a BUG.',
+  linux: `static_call_text_reserved from ${ADDRESS_SAFE}`,
+  range: '5.10+',
+  strictness: 'both',
+  remedies: ['Probe the next instruction, or the function that is called.'],
+};
+
+export const KPROBE_STATIC_CALL_TRAMPOLINE: Rule = {
+  id: 'kprobe.address.static-call-trampoline',
+  title: 'The address belongs to a static-call trampoline',
+  errno: 'EINVAL',
+  what: 'A kprobe is refused inside a `__SCT__` trampoline, although Linux accepts it.',
+  why: 'Linux does not reserve these trampolines. With an int3 in one, the next static_call_update finds an unknown instruction and stops the kernel with BUG. Safe strictness treats them as reserved.',
+  linux: 'no check in 6.12; __static_call_validate, arch/x86/kernel/static_call.c, fails later',
+  range: '5.10+',
+  strictness: 'safe',
+  remedies: ['Probe the function that the static call reaches.'],
+};
+
+export const KPROBE_BUG_SITE: Rule = {
+  id: 'kprobe.address.bug-site',
+  title: 'The address is the ud2 of a BUG or WARN',
+  errno: 'EINVAL',
+  what: 'A kprobe is refused on an instruction that the bug table lists.',
+  why: 'The trap handler finds BUG and WARN by the address of their ud2. A breakpoint there would hide it.',
+  linux: `find_bug from ${ADDRESS_SAFE}`,
+  range: '5.14+',
+  strictness: 'both',
+  remedies: ['Probe the instruction before it.'],
+};
+
+export const KPROBE_PADDING: Rule = {
+  id: 'kprobe.address.padding',
+  title: 'The address lies in the padding before a function',
+  errno: 'EINVAL',
+  what: 'A kprobe is refused inside a `__pfx_` or `__cfi_` symbol.',
+  why: 'That padding is rewritten by call thunks and control-flow checks and is not part of any function.',
+  linux: `is_cfi_preamble_symbol from ${ADDRESS_SAFE}`,
+  range: '6.2+',
+  strictness: 'both',
+  remedies: ['Probe the function itself.'],
+};
+
+export const KPROBE_NOT_A_BOUNDARY: Rule = {
+  id: 'kprobe.insn.not-a-boundary',
+  title: 'Not the start of an instruction that can be probed',
+  errno: 'EILSEQ',
+  what: 'Decoding from the start of the function does not arrive at the address, or arrives at an instruction that must not be probed (int3, int, ud2), or meets something that cannot be decoded.',
+  why: 'A breakpoint in the middle of an instruction changes that instruction instead of stopping before it. The five bytes of an ftrace site count as one instruction.',
+  linux: 'can_probe, arch/x86/kernel/kprobes/core.c (6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['List the instructions with `GET /v1/text?at=FUNCTION`.'],
+};
+
+export const KPROBE_NOT_COPYABLE: Rule = {
+  id: 'kprobe.insn.not-copyable',
+  title: 'The instruction cannot run out of line',
+  errno: 'EINVAL',
+  what: 'The instruction cannot be copied into a kprobe slot: its RIP-relative operand would be out of reach, it masks exceptions for the next instruction, or it is a breakpoint of somebody else.',
+  why: 'A kprobe runs the instruction it replaced from a copy. A copy that would mean something else is refused.',
+  linux: '__copy_instruction, arch/x86/kernel/kprobes/core.c (6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Probe the instruction before or after it.'],
+};
+
+export const KPROBE_NOT_EMULATABLE: Rule = {
+  id: 'kprobe.insn.not-emulatable',
+  title: 'The instruction can be neither copied nor emulated',
+  errno: 'EOPNOTSUPP',
+  what: 'Far calls and jumps, iret, indirect calls and jumps through memory and instructions of virtual machines are refused.',
+  why: 'Such an instruction changes the flow of control in a way that neither a single step nor the emulation of kprobes covers.',
+  linux: 'prepare_emulation, arch/x86/kernel/kprobes/core.c (6.12)',
+  range: '5.12+',
+  strictness: 'both',
+  remedies: ['Probe the instruction before or after it.'],
+};
+
+export const KPROBE_POST_HANDLER_MIX: Rule = {
+  id: 'kprobe.ftrace.post-handler-mix',
+  title: 'A post_handler comes second at an ftrace site',
+  errno: 'EBUSY',
+  what: 'A kprobe with a post_handler is refused at a function entry where a kprobe without one is armed, although Linux accepts it.',
+  why: 'Linux (6.1 and 6.12, recorded) does not move the armed probe from the plain ftrace ops to the IPMODIFY ops. The new probe then owns the right to change the instruction pointer without having claimed it, a livepatch is accepted beside it, and when the probes leave, disarming looks in the wrong ops: the call stays in the text for good. The opposite order is clean.',
+  linux: 'add_new_kprobe and disarm_kprobe_ftrace, kernel/kprobes.c (6.12): a bug, recorded',
+  range: '5.4+',
+  strictness: 'safe',
+  remedies: ['Attach the kprobe with the post_handler first.'],
+};
+
+export const KRETPROBE_NOT_ENTRY: Rule = {
+  id: 'kretprobe.not-function-entry',
+  title: 'A kretprobe must be at a function entry',
+  errno: 'EINVAL',
+  what: 'A kretprobe is refused anywhere but at the first instruction of a function.',
+  why: 'It replaces the return address, which is on top of the stack only before the function has pushed anything.',
+  linux: 'kprobe_on_func_entry from register_kretprobe, kernel/kprobes.c (6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Give the symbol without an offset.'],
+};
+
+export const KRETPROBE_BLACKLISTED: Rule = {
+  id: 'kretprobe.blacklisted',
+  title: 'This function must not have a kretprobe',
+  errno: 'EINVAL',
+  what: 'A kretprobe is refused at `__switch_to` when the function starts without an ENDBR.',
+  why: 'The function returns on another stack than it was called on. Linux compares addresses before it skips an ENDBR, so on a kernel with ENDBR the check never matches (recorded on 6.12).',
+  linux: 'kretprobe_blacklist, arch/x86/kernel/kprobes/core.c; register_kretprobe, kernel/kprobes.c (6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Use a kprobe.'],
+};
+
+export const KPROBE_RULES: readonly Rule[] = [
+  KPROBE_ADDRESS_UNKNOWN,
+  KPROBE_NOT_TEXT,
+  KPROBE_BLACKLISTED,
+  KPROBE_JUMP_LABEL,
+  KPROBE_STATIC_CALL,
+  KPROBE_STATIC_CALL_TRAMPOLINE,
+  KPROBE_BUG_SITE,
+  KPROBE_PADDING,
+  KPROBE_NOT_A_BOUNDARY,
+  KPROBE_NOT_COPYABLE,
+  KPROBE_NOT_EMULATABLE,
+  KPROBE_POST_HANDLER_MIX,
+  KRETPROBE_NOT_ENTRY,
+  KRETPROBE_BLACKLISTED,
+];

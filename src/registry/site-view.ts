@@ -1,0 +1,109 @@
+/** Who is at a site, in which order they run, and what is left for others. Reads a Txn and changes nothing. */
+import { allLinks, BPF_MAX_TRAMP_LINKS } from './bpf/trampoline.ts';
+import { hasFlag, opsAt } from './ftrace/ops-list.ts';
+import { OPS, REC } from './model/flags.ts';
+import type { BpfTrampoline } from './model/state.ts';
+import { opsAttachments } from './owners/holders.ts';
+import type { Txn } from './txn.ts';
+import { floorIndex, ftraceSiteIn, MCOUNT_INSN_SIZE } from './world.ts';
+
+export type SiteKind = 'ftrace' | 'kprobe' | 'jump_label' | 'static_call' | 'text';
+
+export interface SiteFacts {
+  readonly at: number;
+  readonly kind: SiteKind;
+  /** Length of the bytes an owner would change. */
+  readonly length: number;
+  readonly mechanism: string;
+  /** Attachments that have the site, disabled ones included, in the order in which they run. */
+  readonly owners: readonly string[];
+  /** Those that run. */
+  readonly chain: readonly string[];
+  readonly budget: Readonly<Record<string, number>>;
+  readonly revision: number;
+  readonly isQuarantined: boolean;
+}
+
+function siteKind(txn: Txn, at: number): { readonly kind: SiteKind; readonly length: number } {
+  const { image } = txn.world;
+  if (ftraceSiteIn(txn.world, at, at) === at) return { kind: 'ftrace', length: MCOUNT_INSN_SIZE };
+  if (txn.kprobeTable.has(at)) return { kind: 'kprobe', length: 1 };
+  const label = floorIndex(image.jumpLabels.code, at);
+  if (image.jumpLabels.code[label] === at)
+    return { kind: 'jump_label', length: image.jumpLabels.size[label] as number };
+  const call = floorIndex(image.staticCalls.site, at);
+  if (image.staticCalls.site[call] === at)
+    return { kind: 'static_call', length: image.staticCalls.size[call] as number };
+  return { kind: 'text', length: 1 };
+}
+
+/** The BPF trampoline whose call stands at this address. */
+export function trampolineAt(txn: Txn, at: number): BpfTrampoline | undefined {
+  const func = txn.world.image.symbols.containing(at)?.offset;
+  return func === undefined ? undefined : txn.trampolines.get(func);
+}
+
+function ftraceMechanism(txn: Txn, at: number): string {
+  const { flags } = txn.record(at);
+  if (!(flags & REC.ENABLED)) return 'none';
+  if (flags & REC.DIRECT_EN) return 'ftrace-direct';
+  if (flags & REC.TRAMP_EN) return 'ftrace-trampoline';
+  return flags & REC.REGS_EN ? 'ftrace-regs-list' : 'ftrace-list';
+}
+
+/** ftrace-level owners newest first, then the direct call: fentry, fmod_ret, fexit programs newest first. */
+function ftraceOwners(txn: Txn, at: number): readonly string[] {
+  const ops = opsAt(txn, at);
+  const listed = ops.filter((each) => !hasFlag(each, OPS.DIRECT));
+  const direct = ops.filter((each) => hasFlag(each, OPS.DIRECT));
+  const disabled = (txn.kprobeTable.get(at)?.children ?? []).flatMap((child) =>
+    child.kind === 'probe' ? [child.id] : [],
+  );
+  return [...new Set([...[...listed, ...direct].flatMap((each) => opsAttachments(txn, each, at)), ...disabled])];
+}
+
+function ftraceBudget(txn: Txn, at: number): Readonly<Record<string, number>> {
+  const trampoline = trampolineAt(txn, at);
+  return {
+    ipmodify: txn.record(at).flags & REC.IPMODIFY ? 0 : 1,
+    direct: txn.directFunctions.has(at) ? 0 : 1,
+    bpfPrograms: BPF_MAX_TRAMP_LINKS - (trampoline === undefined ? 0 : allLinks(trampoline).length),
+  };
+}
+
+const runs = (txn: Txn, id: string): boolean => txn.attachments.get(id)?.isEnabled !== false;
+
+function bodyFacts(txn: Txn, at: number): Pick<SiteFacts, 'mechanism' | 'owners' | 'budget'> {
+  const entry = txn.kprobeTable.get(at);
+  if (entry !== undefined)
+    return {
+      mechanism: entry.isDisabled ? 'none' : 'int3',
+      owners: entry.children.flatMap((child) => (child.kind === 'probe' ? [child.id] : [])),
+      budget: {},
+    };
+  const trampoline = trampolineAt(txn, at);
+  if (trampoline?.isFtraceManaged === false)
+    return {
+      mechanism: 'bpf-call',
+      owners: allLinks(trampoline).map((link) => link.attachment),
+      budget: { bpfPrograms: BPF_MAX_TRAMP_LINKS - allLinks(trampoline).length },
+    };
+  return { mechanism: 'none', owners: [], budget: {} };
+}
+
+export function siteFacts(txn: Txn, at: number): SiteFacts {
+  const { kind, length } = siteKind(txn, at);
+  const facts =
+    kind === 'ftrace'
+      ? { mechanism: ftraceMechanism(txn, at), owners: ftraceOwners(txn, at), budget: ftraceBudget(txn, at) }
+      : bodyFacts(txn, at);
+  return {
+    at,
+    kind,
+    length: facts.mechanism === 'bpf-call' ? MCOUNT_INSN_SIZE : length,
+    ...facts,
+    chain: facts.owners.filter((id) => runs(txn, id)),
+    revision: txn.revisions.get(at) ?? 0,
+    isQuarantined: txn.quarantined.has(at),
+  };
+}

@@ -1,0 +1,220 @@
+import type { Fault, Holder, ReadableText } from '../base/index.ts';
+import { bytesEqual, invariant, toHex } from '../base/index.ts';
+import type {
+  ArenaState,
+  Attachment,
+  BpfTrampoline,
+  DynFtrace,
+  FtraceOps,
+  FtraceState,
+  KernelState,
+  Kprobe,
+  KprobeEntry,
+} from './model/state.ts';
+import { OverlayText } from './overlay-text.ts';
+import type { GracePeriod, TextChange, TextOp } from './text-op.ts';
+import { describePlace, type World } from './world.ts';
+
+/** A record no ops was ever attached to. */
+const FRESH_RECORD: DynFtrace = { flags: 0, count: 0 };
+
+/** Thrown inside a decision and caught at its door: some byte is not what its owner's state says. */
+export class UnexpectedBytes extends Error {
+  readonly at: number;
+  readonly expected: Uint8Array;
+  readonly actual: Uint8Array;
+
+  constructor(at: number, expected: Uint8Array, actual: Uint8Array) {
+    super(`unexpected bytes at _text+0x${at.toString(16)}`);
+    this.at = at;
+    this.expected = expected;
+    this.actual = actual;
+  }
+}
+
+/** FTRACE_OPS_CMD_* of include/linux/ftrace.h (6.12). */
+export type OpsFuncCommand =
+  | 'ENABLE_SHARE_IPMODIFY_SELF'
+  | 'ENABLE_SHARE_IPMODIFY_PEER'
+  | 'DISABLE_SHARE_IPMODIFY_PEER';
+
+/** What a direct owner answers when it meets IPMODIFY (ftrace_ops.ops_func). */
+export type OpsFunc = (txn: Txn, ops: FtraceOps, command: OpsFuncCommand) => Fault | undefined;
+
+/**
+ * One decision in the making: a draft of the next state, the ops that lead there, and text as it would be. Working on a Txn changes
+ * nothing outside it; who holds the state before may go on using it.
+ */
+export class Txn {
+  readonly world: World;
+  /** ops_func of BPF trampolines (bpf_tramp_ftrace_ops_func); a pointer in Linux too, since ftrace does not know BPF. */
+  readonly bpfOpsFunc: OpsFunc;
+  readonly text: OverlayText;
+  readonly ops: TextOp[] = [];
+  readonly warnings: string[] = [];
+  readonly graces: GracePeriod[] = [];
+  /** Sites whose bytes or owners changed. */
+  readonly touched = new Set<number>();
+  /** True when Linux would go on in the changed state although it answers an errno (ftrace died). */
+  commitDespiteFault = false;
+
+  ftrace: FtraceState;
+  records: KernelState['records'];
+  opsTable: KernelState['ops'];
+  opsBySite: KernelState['opsBySite'];
+  directFunctions: KernelState['directFunctions'];
+  kprobes: KernelState['kprobes'];
+  kprobeTable: KernelState['kprobeTable'];
+  trampolines: KernelState['trampolines'];
+  arena: ArenaState;
+  attachments: KernelState['attachments'];
+  revisions: KernelState['revisions'];
+  quarantined: KernelState['quarantined'];
+  /** removed_ops of ftrace_shutdown: the ops on its way out, asked first for its trampoline. */
+  removing: FtraceOps | undefined;
+  /** The ops being modified (FTRACE_OPS_FL_MODIFYING) with the filter it had before. */
+  modifying: { readonly id: string; readonly oldFilter: FtraceOps['filter'] } | undefined;
+
+  constructor(world: World, state: KernelState, text: ReadableText, bpfOpsFunc: OpsFunc) {
+    this.world = world;
+    this.bpfOpsFunc = bpfOpsFunc;
+    this.text = new OverlayText(text);
+    this.ftrace = state.ftrace;
+    this.records = state.records.asMutable();
+    this.opsTable = state.ops.asMutable();
+    this.opsBySite = state.opsBySite.asMutable();
+    this.directFunctions = state.directFunctions.asMutable();
+    this.kprobes = state.kprobes.asMutable();
+    this.kprobeTable = state.kprobeTable.asMutable();
+    this.trampolines = state.trampolines.asMutable();
+    this.arena = {
+      ...state.arena,
+      free: state.arena.free.asMutable(),
+      allocations: state.arena.allocations.asMutable(),
+    };
+    this.attachments = state.attachments.asMutable();
+    this.revisions = state.revisions.asMutable();
+    this.quarantined = state.quarantined.asMutable();
+  }
+
+  /** The next state. The draft must not be used afterwards. */
+  finish(): KernelState {
+    for (const site of this.touched) this.revisions.set(site, (this.revisions.get(site) ?? 0) + 1);
+    return {
+      ftrace: this.ftrace,
+      records: this.records.asImmutable(),
+      ops: this.opsTable.asImmutable(),
+      opsBySite: this.opsBySite.asImmutable(),
+      directFunctions: this.directFunctions.asImmutable(),
+      kprobes: this.kprobes.asImmutable(),
+      kprobeTable: this.kprobeTable.asImmutable(),
+      trampolines: this.trampolines.asImmutable(),
+      arena: {
+        ...this.arena,
+        free: this.arena.free.asImmutable(),
+        allocations: this.arena.allocations.asImmutable(),
+      },
+      attachments: this.attachments.asImmutable(),
+      revisions: this.revisions.asImmutable(),
+      quarantined: this.quarantined.asImmutable(),
+    };
+  }
+
+  record(site: number): DynFtrace {
+    return this.records.get(site) ?? FRESH_RECORD;
+  }
+
+  setRecord(site: number, record: DynFtrace): void {
+    if (record.flags === 0 && record.count === 0) this.records.delete(site);
+    else this.records.set(site, record);
+  }
+
+  /** The ops of that id; it must exist. */
+  op(id: string): FtraceOps {
+    const ops = this.opsTable.get(id);
+    invariant(ops !== undefined, () => `no ftrace_ops ${id}`);
+    return ops;
+  }
+
+  setOp(ops: FtraceOps): FtraceOps {
+    this.opsTable.set(ops.id, ops);
+    return ops;
+  }
+
+  kprobe(id: string): Kprobe {
+    const probe = this.kprobes.get(id);
+    invariant(probe !== undefined, () => `no kprobe ${id}`);
+    return probe;
+  }
+
+  setEntry(entry: KprobeEntry): KprobeEntry {
+    this.kprobeTable.set(entry.addr, entry);
+    return entry;
+  }
+
+  trampoline(func: number): BpfTrampoline {
+    const trampoline = this.trampolines.get(func);
+    invariant(trampoline !== undefined, () => `no BPF trampoline for _text+0x${func.toString(16)}`);
+    return trampoline;
+  }
+
+  attachment(id: string): Attachment {
+    const attachment = this.attachments.get(id);
+    invariant(attachment !== undefined, () => `no attachment ${id}`);
+    return attachment;
+  }
+
+  /** Attachments as holders of a refusal, oldest first. */
+  holders(ids: Iterable<string | undefined>): readonly Holder[] {
+    const known = [...new Set(ids)].flatMap((id) => (id === undefined ? [] : [this.attachments.get(id)]));
+    return known
+      .filter((a): a is Attachment => a !== undefined)
+      .sort((a, b) => a.sequence - b.sequence)
+      .map((a) => ({ attachment: a.id, kind: a.kind, client: a.client, since: new Date(a.sinceMs).toISOString() }));
+  }
+
+  place(offset: number): string {
+    return describePlace(this.world, offset);
+  }
+
+  /** Checks that text has these bytes now; throws {@link UnexpectedBytes} otherwise. */
+  verify(at: number, expected: Uint8Array): void {
+    const actual = this.text.bytes(at, expected.length);
+    if (!bytesEqual(actual, expected)) throw new UnexpectedBytes(at, expected, actual);
+  }
+
+  emit(op: TextOp): void {
+    switch (op.kind) {
+      case 'byte':
+      case 'poke':
+        this.verify(op.at, op.expected);
+        this.touched.add(op.at);
+        break;
+      case 'batch':
+        for (const change of op.changes) {
+          this.verify(change.at, change.expected);
+          this.touched.add(change.at);
+        }
+        break;
+      case 'install':
+        this.verify(op.at, new Uint8Array(op.bytes.length).fill(0xcc));
+        break;
+      case 'remove':
+        this.verify(op.at, op.expected);
+        this.graces.push(...op.after);
+    }
+    this.text.apply(op);
+    this.ops.push(op);
+  }
+
+  /** One instruction through text_poke_bp, when it differs from what is there. */
+  poke(change: TextChange, what: string): void {
+    if (!bytesEqual(change.expected, change.bytes)) this.emit({ kind: 'poke', ...change, what });
+  }
+}
+
+/** For a fault: expected and actual as hex. */
+export const byteDetails = (error: UnexpectedBytes): Pick<Fault, 'expected' | 'actual'> => ({
+  expected: toHex(error.expected),
+  actual: toHex(error.actual),
+});

@@ -1,0 +1,176 @@
+import type { ReadableText } from '../base/index.ts';
+import type { KernelImage, KernelSymbol, TextRange } from '../image/index.ts';
+import { JMP32_INSN_OPCODE, relTarget } from '../insn/index.ts';
+import type { GeneratedCodeCpu } from '../jit/index.ts';
+import type { Strictness } from './model/request.ts';
+
+/** Versions whose rules are built. */
+export const BUILT_KERNELS = ['6.1', '6.12'] as const;
+export type RulesKernel = (typeof BUILT_KERNELS)[number];
+
+export const MCOUNT_INSN_SIZE = 5;
+
+/** What never changes while a kernel is loaded, prepared for questions. */
+export interface World {
+  readonly image: KernelImage;
+  readonly pristine: ReadableText;
+  readonly kernel: RulesKernel;
+  readonly strictness: Strictness;
+  /** Offsets of the shared callers and of what they call; undefined when the image has no ftrace. */
+  readonly ftrace: FtraceSymbols | undefined;
+  readonly kprobeFtraceHandler: number | undefined;
+  /** Addresses of struct ftrace_ops kprobe_ftrace_ops and kprobe_ipmodify_ops. */
+  readonly kprobeOpsPointer: bigint;
+  readonly kprobeIpmodifyOpsPointer: bigint;
+  readonly coreText: TextRange;
+  /** Ranges no kprobe may enter, from the blacklist widened to symbols. Sorted, disjoint not guaranteed. */
+  readonly blacklist: readonly TextRange[];
+  readonly kretprobeBlacklist: readonly number[];
+  /** What this boot asks of generated code. */
+  readonly cpu: GeneratedCodeCpu;
+  readonly codeLayout: 'linux-6.12' | 'linux-6.1';
+}
+
+export interface FtraceSymbols {
+  readonly ftraceCaller: number;
+  readonly ftraceRegsCaller: number;
+  readonly ftraceCall: number;
+  readonly ftraceRegsCall: number;
+  readonly ftraceStub: number;
+  readonly listFunction: number;
+  readonly assistFunction: number;
+}
+
+/** Index of the last element <= value; -1 when there is none. */
+export function floorIndex(sorted: Uint32Array, value: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sorted[middle] as number) <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+/** lookup_rec: the ftrace site with a byte in [start, end]. */
+export function ftraceSiteIn(world: World, start: number, end: number): number | undefined {
+  const sites = world.image.ftraceSites;
+  const index = floorIndex(sites, end);
+  const site = index >= 0 ? sites[index] : undefined;
+  return site !== undefined && start < site + MCOUNT_INSN_SIZE ? site : undefined;
+}
+
+/**
+ * ftrace_location: the site that has this byte; for sym+0 the function's site; else undefined.
+ * Source: kernel/trace/ftrace.c ftrace_location, 6.12.
+ */
+export function ftraceLocation(world: World, ip: number): number | undefined {
+  const direct = ftraceSiteIn(world, ip, ip);
+  if (direct !== undefined) return direct;
+  const symbol = world.image.symbols.containing(ip);
+  if (symbol === undefined || symbol.offset !== ip || symbol.size === 0) return undefined;
+  return ftraceSiteIn(world, ip, ip + symbol.size - 1);
+}
+
+/** A weak function that the linker dropped leaves a site behind whose nearest symbol is another one (FTRACE_FL_DISABLED). */
+export function isWeakLeftover(world: World, site: number): boolean {
+  const symbol = world.image.symbols.containing(site);
+  return symbol?.offset === undefined || site - symbol.offset > 4;
+}
+
+export function describePlace(world: World, offset: number): string {
+  const symbol = world.image.symbols.containing(offset);
+  if (symbol?.offset === undefined) return `_text+0x${offset.toString(16)}`;
+  return offset === symbol.offset ? symbol.name : `${symbol.name}+0x${(offset - symbol.offset).toString(16)}`;
+}
+
+export function inRanges(ranges: readonly TextRange[], offset: number): TextRange | undefined {
+  return ranges.find((range) => offset >= range.start && offset < range.end);
+}
+
+export interface WorldOptions {
+  readonly strictness: Strictness;
+}
+
+function ftraceSymbols(image: KernelImage): FtraceSymbols | undefined {
+  const at = (name: string): number | undefined => image.symbols.offsetOf(name);
+  const ftraceCaller = at('ftrace_caller');
+  const ftraceRegsCaller = at('ftrace_regs_caller');
+  const ftraceCall = at('ftrace_call');
+  const ftraceRegsCall = at('ftrace_regs_call');
+  const ftraceStub = at('ftrace_stub');
+  const listFunction = at('arch_ftrace_ops_list_func');
+  const assistFunction = at('ftrace_ops_assist_func');
+  if (
+    ftraceCaller === undefined ||
+    ftraceRegsCaller === undefined ||
+    ftraceCall === undefined ||
+    ftraceRegsCall === undefined ||
+    ftraceStub === undefined ||
+    listFunction === undefined ||
+    assistFunction === undefined
+  )
+    return undefined;
+  return { ftraceCaller, ftraceRegsCaller, ftraceCall, ftraceRegsCall, ftraceStub, listFunction, assistFunction };
+}
+
+/**
+ * populate_kprobe_blacklist: each entry covers its symbol's size from the entry on; .kprobes.text, .noinstr.text and the entry text whole.
+ * Source: kernel/kprobes.c kprobe_add_ksym_blacklist, arch/x86/kernel/kprobes/core.c arch_populate_kprobe_blacklist (6.12).
+ */
+function widenBlacklist(image: KernelImage): readonly TextRange[] {
+  const named = new Set(['.kprobes.text', '.noinstr.text', '.entry.text']);
+  const areas = image.kprobeBlacklist.ranges.filter((range) => range.name !== undefined && named.has(range.name));
+  const ranges: TextRange[] = [...areas];
+  for (const entry of image.kprobeBlacklist.entries) {
+    const symbol: KernelSymbol | undefined = image.symbols.containing(entry);
+    if (symbol === undefined) continue;
+    ranges.push({
+      start: entry as TextRange['start'],
+      end: (entry + symbol.size) as TextRange['end'],
+      name: symbol.name,
+    });
+  }
+  return ranges.sort((a, b) => a.start - b.start);
+}
+
+export function rulesKernel(image: KernelImage): RulesKernel {
+  return image.version.major < 6 || (image.version.major === 6 && image.version.minor < 4) ? '6.1' : '6.12';
+}
+
+/** Returns in pristine text say whether generated code returns through a thunk too, and which. */
+function generatedCodeCpu(image: KernelImage): GeneratedCodeCpu {
+  const site = image.returnSites.find((each) => image.pristine.contains(each, 5) && each < 0x1000_0000);
+  const bytes = site === undefined ? undefined : image.pristine.bytes(site, 5);
+  const thunk = bytes?.[0] === JMP32_INSN_OPCODE && site !== undefined ? relTarget(bytes, site) : undefined;
+  return {
+    ...(thunk === undefined ? {} : { returnThunk: thunk }),
+    sls: true,
+    ibt: image.endbrSeals.length > 0,
+  };
+}
+
+export function makeWorld(image: KernelImage, options: WorldOptions): World {
+  const start = image.symbols.offsetOf('_stext') ?? image.symbols.offsetOf('_text') ?? 0;
+  const text = image.pristine.ranges.find((range) => range.name === '.text') ?? image.pristine.ranges[0];
+  const end = image.symbols.offsetOf('_etext') ?? (text === undefined ? start : text.start + text.length);
+  const pointer = (name: string): bigint => image.symbols.byName(name)[0]?.address ?? 0n;
+  const kernel = rulesKernel(image);
+  const switchTo = image.symbols.offsetOf('__switch_to');
+  return {
+    image,
+    pristine: image.pristine,
+    kernel,
+    strictness: options.strictness,
+    ftrace: ftraceSymbols(image),
+    kprobeFtraceHandler: image.symbols.offsetOf('kprobe_ftrace_handler'),
+    kprobeOpsPointer: pointer('kprobe_ftrace_ops'),
+    kprobeIpmodifyOpsPointer: pointer('kprobe_ipmodify_ops'),
+    coreText: { start: start as TextRange['start'], end: end as TextRange['end'] },
+    blacklist: widenBlacklist(image),
+    kretprobeBlacklist: switchTo === undefined ? [] : [switchTo],
+    cpu: generatedCodeCpu(image),
+    codeLayout: kernel === '6.1' ? 'linux-6.1' : 'linux-6.12',
+  };
+}
