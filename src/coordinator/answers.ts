@@ -1,0 +1,99 @@
+/** From the registry's facts to what goes over the wire. */
+import { formatAddress, type ReadableText, toAddress, toHex } from '../base/index.ts';
+import { type Attachment, type OpCost, siteFacts, type Txn, type World } from '../registry/index.ts';
+import type { PokeRecord } from '../textpoke/index.ts';
+import type { AttachmentView, CostAnswer, PokeView, SiteAnswer, SiteOwner, SiteView } from './service.ts';
+
+/** Answers about more sites than this carry `siteCount` and no list, unless asked. */
+export const SITES_SHOWN = 1_000;
+
+export const wireAddress = (world: World, offset: number): string => formatAddress(toAddress(world.image.base, offset));
+
+export const costAnswer = (cost: OpCost, textMutexHeldUs = 0): CostAnswer => ({
+  pokes: cost.pokes,
+  batches: cost.batches,
+  syncRounds: cost.syncRounds,
+  textMutexHeldUs,
+});
+
+/** `before` and `after` are read from text as it was and as it is. */
+export function siteAnswers(
+  view: Txn,
+  sites: readonly number[],
+  before: ReadableText,
+  after: ReadableText,
+): readonly SiteAnswer[] {
+  return sites.map((at) => {
+    const facts = siteFacts(view, at);
+    return {
+      address: wireAddress(view.world, at),
+      place: view.place(at),
+      before: toHex(before.bytes(at, facts.length)),
+      after: toHex(after.bytes(at, facts.length)),
+      mechanism: facts.mechanism,
+      chain: facts.chain,
+      revision: facts.revision,
+      budget: facts.budget,
+    };
+  });
+}
+
+/** `sites` when there are few or all are asked for. */
+export function shownSites<T>(
+  count: number,
+  isAll: boolean,
+  make: () => readonly T[],
+): { readonly sites?: readonly T[] } {
+  return isAll || count <= SITES_SHOWN ? { sites: make() } : {};
+}
+
+export function attachmentView(view: Txn, attachment: Attachment, isAll: boolean): AttachmentView {
+  const { sites } = attachment;
+  return {
+    id: attachment.id,
+    kind: attachment.kind,
+    client: attachment.client,
+    since: new Date(attachment.sinceMs).toISOString(),
+    target: attachment.target,
+    options: attachment.options,
+    enabled: attachment.isEnabled,
+    siteCount: sites.length,
+    ...shownSites(sites.length, isAll, () => siteAnswers(view, sites, view.world.pristine, view.text)),
+    sequence: attachment.sequence,
+  };
+}
+
+export function siteOwners(view: Txn, owners: readonly string[]): readonly SiteOwner[] {
+  return owners.flatMap((id, order) => {
+    const attachment = view.attachments.get(id);
+    return attachment === undefined
+      ? []
+      : [{ attachment: id, kind: attachment.kind, client: attachment.client, order }];
+  });
+}
+
+export function siteView(view: Txn, at: number): SiteView {
+  const facts = siteFacts(view, at);
+  return {
+    address: wireAddress(view.world, at),
+    symbol: view.place(at),
+    kind: facts.kind,
+    original: toHex(view.world.pristine.bytes(at, facts.length)),
+    current: toHex(view.text.bytes(at, facts.length)),
+    revision: facts.revision,
+    owners: siteOwners(view, facts.owners),
+    quarantined: facts.isQuarantined,
+    budget: facts.budget,
+  };
+}
+
+export const pokeView = (world: World, record: PokeRecord): PokeView => ({
+  sequence: record.sequence,
+  time: new Date(record.timeMs).toISOString(),
+  address: wireAddress(world, record.at),
+  attachment: record.by.attachment ?? null,
+  client: record.by.client,
+  reason: record.by.reason,
+  before: record.before,
+  after: record.after,
+});

@@ -1,0 +1,244 @@
+/** What changes the kernel: attach, detach, enable, reset. Each is one hold of text_mutex: decide, carry out, take the state, tell. */
+import { err, type Fault, ok, type Result } from '../base/index.ts';
+import {
+  ATTACHMENT_UNKNOWN,
+  type Attachment,
+  type Decision,
+  decideAttach,
+  decideDetach,
+  decideSetEnabled,
+  initialState,
+  OverlayText,
+  refuse,
+  type TextOp,
+} from '../registry/index.ts';
+import { resetText, type TextMutexHeld } from '../textpoke/index.ts';
+import { attachmentView, costAnswer, shownSites, siteAnswers, wireAddress } from './answers.ts';
+import { type Cost, granted, type Kernel } from './kernel.ts';
+import { notPermitted } from './plan.ts';
+import { SITE_REVISION } from './rules.ts';
+import type { AttachAnswer, AttachmentView, AttachRequest, Caller, DetachAnswer, ResetAnswer } from './service.ts';
+
+/** Places named in an event; the rest is a count. */
+const PLACES_IN_EVENT = 8;
+
+function placesOf(kernel: Kernel, sites: readonly number[]): readonly string[] {
+  const view = kernel.view();
+  return sites.slice(0, PLACES_IN_EVENT).map((site) => view.place(site));
+}
+
+function announcePokes(kernel: Kernel, caller: Caller, attachment: string, ops: readonly TextOp[]): void {
+  const view = kernel.view();
+  for (const op of ops) {
+    const changes = op.kind === 'batch' ? op.changes : [{ at: op.at }];
+    kernel.events.append('poke', {
+      client: caller.client,
+      attachment,
+      primitive: op.kind,
+      reason: op.what,
+      count: changes.length,
+      places: changes.slice(0, PLACES_IN_EVENT).map((change) => view.place(change.at)),
+    });
+  }
+}
+
+function reject(kernel: Kernel, caller: Caller, what: Readonly<Record<string, unknown>>, fault: Fault): Result<never> {
+  kernel.events.append('rejected', {
+    client: caller.client,
+    ...what,
+    errno: fault.errno,
+    rule: fault.rule,
+    detail: fault.detail,
+  });
+  return err(fault);
+}
+
+/** The text before a decision's ops are carried out stays readable behind them through an overlay of the bytes they replace. */
+function textBefore(kernel: Kernel, sites: readonly number[]): ReadonlyMap<number, Uint8Array> {
+  return new Map(sites.map((at) => [at, kernel.text.bytes(at, kernel.text.contains(at, 6) ? 6 : 1)]));
+}
+
+function movedOn(kernel: Kernel, attachment: Attachment, ifMatch: number | undefined): Fault | undefined {
+  if (ifMatch === undefined) return undefined;
+  const site = attachment.sites.find((each) => (kernel.state.revisions.get(each) ?? 0) !== ifMatch);
+  if (site === undefined) return undefined;
+  const place = kernel.view().place(site);
+  const revision = kernel.state.revisions.get(site) ?? 0;
+  return refuse(SITE_REVISION, { detail: `${place} is at revision ${revision}, not ${ifMatch}.`, place });
+}
+
+export function attach(
+  kernel: Kernel,
+  caller: Caller,
+  request: AttachRequest,
+  options: { readonly ifMatch?: number; readonly allSites?: boolean },
+): Promise<Result<AttachAnswer>> {
+  const what = { kind: request.kind, target: request.target };
+  return kernel.exclusively(caller, `attach ${request.kind}`, (held) => {
+    const identity = {
+      id: kernel.newId('att'),
+      client: caller.client,
+      tenant: caller.tenant,
+      nowMs: kernel.clock.now(),
+    };
+    const input = { request, identity, sequence: kernel.events.next };
+    const decision = decideAttach(kernel.world, kernel.state, kernel.text, input);
+    const outcome = granted(decision);
+    if (!outcome.ok) {
+      kernel.apply(held, decision, { client: caller.client, kind: request.kind });
+      return reject(kernel, caller, what, outcome.fault);
+    }
+    const { attachment, verdict } = outcome.value;
+    const stale = movedOn(kernel, attachment, options.ifMatch);
+    if (stale !== undefined) return reject(kernel, caller, what, stale);
+    const before = overlayOf(kernel, attachment.sites);
+    const cost = kernel.apply(held, decision, {
+      client: caller.client,
+      attachment: attachment.id,
+      kind: attachment.kind,
+    });
+    const { sequence } = kernel.events.append('attached', {
+      attachment: attachment.id,
+      kind: attachment.kind,
+      client: attachment.client,
+      verdict,
+      siteCount: attachment.sites.length,
+      places: placesOf(kernel, attachment.sites),
+    });
+    announcePokes(kernel, caller, attachment.id, decision.ops);
+    const { sites } = attachment;
+    return ok({
+      id: attachment.id,
+      kind: attachment.kind,
+      client: attachment.client,
+      verdict: verdict === 'chained' || verdict === 'shared' ? verdict : 'attached',
+      siteCount: sites.length,
+      ...shownSites(sites.length, options.allSites === true, () =>
+        siteAnswers(kernel.view(), sites, before, kernel.text),
+      ),
+      cost: costAnswer(cost, cost.textMutexHeldUs),
+      sequence,
+      warnings: decision.warnings,
+    });
+  });
+}
+
+/** Live text that keeps showing these sites as they are now. */
+function overlayOf(kernel: Kernel, sites: readonly number[]): OverlayText {
+  const overlay = new OverlayText(kernel.text);
+  for (const [at, bytes] of textBefore(kernel, sites)) overlay.apply({ kind: 'install', at, bytes, what: 'before' });
+  return overlay;
+}
+
+function own(kernel: Kernel, caller: Caller, id: string): Result<Attachment> {
+  const attachment = kernel.state.attachments.get(id);
+  if (attachment === undefined) return err(refuse(ATTACHMENT_UNKNOWN, { detail: `${id} is not an attachment.` }));
+  const fault = notPermitted(caller, attachment);
+  return fault === undefined ? ok(attachment) : err(fault);
+}
+
+function restoredSites(kernel: Kernel, sites: readonly number[]): readonly string[] {
+  const isPristine = (at: number): boolean =>
+    [0, 1, 2, 3, 4].every(
+      (i) => !kernel.text.contains(at + i, 1) || kernel.text.u8(at + i) === kernel.world.pristine.u8(at + i),
+    );
+  return sites.filter(isPristine).map((at) => wireAddress(kernel.world, at));
+}
+
+function detachHeld(
+  kernel: Kernel,
+  held: TextMutexHeld,
+  caller: Caller,
+  id: string,
+): Result<{
+  readonly decision: Decision;
+  readonly cost: Cost;
+  readonly sequence: number;
+  readonly before: OverlayText;
+}> {
+  const attachment = own(kernel, caller, id);
+  if (!attachment.ok) return reject(kernel, caller, { detach: id }, attachment.fault);
+  const decision = decideDetach(kernel.world, kernel.state, kernel.text, id);
+  const outcome = granted(decision);
+  const { kind, client, sites } = attachment.value;
+  const before = overlayOf(kernel, sites);
+  const cost = kernel.apply(held, decision, { client: caller.client, attachment: id, kind });
+  if (!outcome.ok) return reject(kernel, caller, { detach: id }, outcome.fault);
+  const { sequence } = kernel.events.append('detached', {
+    attachment: id,
+    kind,
+    client,
+    by: caller.client,
+    siteCount: sites.length,
+    places: placesOf(kernel, sites),
+  });
+  announcePokes(kernel, caller, id, decision.ops);
+  return ok({ decision, cost, sequence, before });
+}
+
+export function detach(
+  kernel: Kernel,
+  caller: Caller,
+  id: string,
+  options: { readonly allSites?: boolean } = {},
+): Promise<Result<DetachAnswer>> {
+  return kernel.exclusively(caller, 'detach', (held) => {
+    const sites = kernel.state.attachments.get(id)?.sites ?? [];
+    const done = detachHeld(kernel, held, caller, id);
+    if (!done.ok) return done;
+    const { decision, cost, sequence, before } = done.value;
+    return ok({
+      id,
+      verdict: 'detached' as const,
+      siteCount: sites.length,
+      ...shownSites(sites.length, options.allSites === true, () =>
+        siteAnswers(kernel.view(), sites, before, kernel.text),
+      ),
+      restored: restoredSites(kernel, sites),
+      cost: costAnswer(cost, cost.textMutexHeldUs),
+      sequence,
+      warnings: decision.warnings,
+    });
+  });
+}
+
+export function setEnabled(
+  kernel: Kernel,
+  caller: Caller,
+  id: string,
+  enabled: boolean,
+): Promise<Result<AttachmentView>> {
+  return kernel.exclusively(caller, enabled ? 'enable' : 'disable', (held) => {
+    const attachment = own(kernel, caller, id);
+    if (!attachment.ok) return reject(kernel, caller, { enabled, attachment: id }, attachment.fault);
+    const decision = decideSetEnabled(kernel.world, kernel.state, kernel.text, id, enabled);
+    const outcome = granted(decision);
+    kernel.apply(held, decision, { client: caller.client, attachment: id, kind: attachment.value.kind });
+    if (!outcome.ok) return reject(kernel, caller, { enabled, attachment: id }, outcome.fault);
+    announcePokes(kernel, caller, id, decision.ops);
+    return ok(attachmentView(kernel.view(), outcome.value.attachment, false));
+  });
+}
+
+/**
+ * Detaches everything of the caller's tenant, newest first. With `all`, everybody's, and then text and owners start afresh, so that a dead or
+ * damaged simulated kernel is whole again.
+ */
+export function reset(kernel: Kernel, caller: Caller, all: boolean): Promise<Result<ResetAnswer>> {
+  return kernel.exclusively(caller, 'reset', (held) => {
+    const mine = [...kernel.state.attachments.values()]
+      .filter((attachment) => all || attachment.tenant === caller.tenant)
+      .sort((a, b) => b.sequence - a.sequence);
+    const asAdmin = { ...caller, isAdmin: all || caller.isAdmin };
+    for (const { id } of mine) {
+      const done = detachHeld(kernel, held, asAdmin, id);
+      if (!done.ok && !all) return done;
+    }
+    if (all) {
+      resetText(held, kernel.text);
+      kernel.state = { ...initialState(kernel.world), revisions: kernel.state.revisions };
+    }
+    const { sequence } = kernel.events.append('image', { reset: all ? 'all' : 'tenant', detached: mine.length });
+    return ok({ detached: mine.length, sequence });
+  });
+}

@@ -1,0 +1,110 @@
+import { err, ok } from '../base/index.ts';
+import { ATTACHMENT_UNKNOWN, RULES, refuse } from '../registry/index.ts';
+import { attachmentView, pokeView, siteView, wireAddress } from './answers.ts';
+import { audit } from './audit.ts';
+import { attach, detach, reset, setEnabled } from './commands.ts';
+import { Kernel, type KernelOptions } from './kernel.ts';
+import { pageOf } from './paging.ts';
+import { siteOf, textView } from './places.ts';
+import { plan } from './plan.ts';
+import { toProblem } from './problem.ts';
+import { patchedSites, queryAttachments } from './queries.ts';
+import { COORDINATOR_RULES } from './rules.ts';
+import type { Coordinator, ImageView, TextMutexView } from './service.ts';
+import { listSymbols, oneSymbol } from './symbols.ts';
+
+function imageView(kernel: Kernel): ImageView {
+  const { image, kernel: version, strictness } = kernel.world;
+  return {
+    release: image.release,
+    source: image.source,
+    sha256: image.sha256,
+    base: wireAddress(kernel.world, 0),
+    sections: image.sections.map((section) => ({
+      name: section.name,
+      address: `0x${section.address.toString(16).padStart(16, '0')}`,
+      size: section.size,
+      executable: section.executable,
+      writable: section.writable,
+    })),
+    counts: {
+      symbols: image.symbols.count,
+      functions: image.symbols.functionCount,
+      ftraceSites: image.ftraceSites.length,
+      jumpLabels: image.jumpLabels.count,
+      staticCalls: image.staticCalls.count,
+      blacklisted: kernel.world.blacklist.length,
+      btfFunctions: image.btf?.count ?? 0,
+    },
+    loadMs: image.loadMs,
+    fromCache: image.fromCache,
+    profile: image.profile.name,
+    kernel: version,
+    strictness,
+    unknowns: image.unknowns,
+  };
+}
+
+/** Before the first acquisition there is nothing to take a quantile of: 0. */
+function textMutexView(kernel: Kernel): TextMutexView {
+  const state = kernel.mutex.state();
+  const numbers = (quantiles: { readonly p50: number | null; readonly p99: number | null }) => ({
+    p50: quantiles.p50 ?? 0,
+    p99: quantiles.p99 ?? 0,
+  });
+  return { ...state, waitMs: numbers(state.waitMs), holdMs: numbers(state.holdMs) };
+}
+
+/** Ties image, registry and textpoke together behind the one interface that the edge serves. */
+export function createCoordinator(options: KernelOptions): Coordinator {
+  const kernel = new Kernel(options);
+  const { world, events } = kernel;
+  return {
+    image: () => imageView(kernel),
+    reset: (caller, all) => reset(kernel, caller, all),
+    symbols: (query) => ok(listSymbols(world, query)),
+    symbol: (name) => oneSymbol(world, name),
+    text: (place, length) => textView(kernel.view(), place, length),
+    sites: (query) => {
+      const view = kernel.view();
+      return ok(pageOf(patchedSites(view, query.state), query, (at) => siteView(view, at)));
+    },
+    site: (place) => {
+      const view = kernel.view();
+      const site = siteOf(view, place);
+      return site.ok ? ok(siteView(view, site.value)) : site;
+    },
+    siteHistory: (place, page) => {
+      const site = siteOf(kernel.view(), place);
+      if (!site.ok) return site;
+      return ok(pageOf(kernel.text.history.at(site.value, 5).records, page, (record) => pokeView(world, record)));
+    },
+    attach: (caller, request, attachOptions) => attach(kernel, caller, request, attachOptions),
+    attachments: (query) => {
+      const view = kernel.view();
+      const found = queryAttachments(view, query);
+      return found.ok ? ok(pageOf(found.value, query, (each) => attachmentView(view, each, false))) : found;
+    },
+    attachment: (id, allSites) => {
+      const attachment = kernel.state.attachments.get(id);
+      return attachment === undefined
+        ? err(refuse(ATTACHMENT_UNKNOWN, { detail: `${id} is not an attachment.` }))
+        : ok(attachmentView(kernel.view(), attachment, allSites === true));
+    },
+    setEnabled: (caller, id, enabled) => setEnabled(kernel, caller, id, enabled),
+    detach: (caller, id, detachOptions) => detach(kernel, caller, id, detachOptions),
+    plan: (caller, steps, version) => plan(kernel, caller, steps, version),
+    audit: () => audit(kernel),
+    textMutex: () => textMutexView(kernel),
+    rules: () => [...RULES.values(), ...COORDINATOR_RULES.values()],
+    rule: (id) => RULES.get(id) ?? COORDINATOR_RULES.get(id),
+    problem: (fault) => toProblem(world, fault),
+    eventRange: () => events.range(),
+    eventsAfter: (after, limit) => events.after(after, limit),
+    onEvent: (listener) => events.onEvent(listener),
+    close: async () => {
+      await kernel.mutex.run({ client: 'service', what: 'drain' }, () => undefined);
+    },
+    poisoned: () => kernel.violation,
+  };
+}

@@ -1,0 +1,116 @@
+import { type Clock, err, type Fault, InvariantViolation, idMaker, ok, type Prng, type Result } from '../base/index.ts';
+import type { KernelImage } from '../image/index.ts';
+import {
+  type Decision,
+  initialState,
+  type KernelState,
+  makeWorld,
+  readOnly,
+  type Strictness,
+  type Txn,
+  type World,
+} from '../registry/index.ts';
+import { KernelText, type PokeMachine, type PokeSummary, TextMutex, type TextMutexHeld } from '../textpoke/index.ts';
+import { carryOut } from './carry-out.ts';
+import { EventLog } from './event-log.ts';
+import type { Caller } from './service.ts';
+
+/** No simulated CPU runs yet, so a sync round has nobody to wait for; it is counted all the same. */
+const NO_CPUS: PokeMachine = { syncCores: () => undefined };
+
+const TEXT_MUTEX_QUEUE_MAX = 1_000;
+
+export interface KernelOptions {
+  readonly image: KernelImage;
+  readonly strictness: Strictness;
+  readonly clock: Clock;
+  readonly prng: Prng;
+}
+
+/** What one carried-out decision cost. */
+export interface Cost extends PokeSummary {
+  readonly textMutexHeldUs: number;
+}
+
+/** The simulated kernel while it runs: its text, its owners' state, and the one lock under which both change. */
+export class Kernel {
+  readonly world: World;
+  readonly text: KernelText;
+  readonly mutex: TextMutex;
+  readonly events: EventLog;
+  readonly clock: Clock;
+  readonly newId: (prefix: string) => string;
+  state: KernelState;
+  #violation: string | undefined;
+
+  constructor(options: KernelOptions) {
+    const { image, clock } = options;
+    this.clock = clock;
+    this.world = makeWorld(image, { strictness: options.strictness });
+    this.text = new KernelText({
+      base: image.base,
+      ranges: image.pristine.ranges.map((range) => ({
+        name: range.name,
+        start: range.start,
+        bytes: image.pristine.bytes(range.start, range.length),
+      })),
+      clock,
+    });
+    this.mutex = new TextMutex({ clock, queueMax: TEXT_MUTEX_QUEUE_MAX });
+    this.events = new EventLog(clock);
+    this.newId = idMaker(clock, options.prng);
+    this.state = initialState(this.world);
+  }
+
+  /** The first invariant violation. From then on nothing is written; reads go on. */
+  get violation(): string | undefined {
+    return this.#violation;
+  }
+
+  /** The present state for functions that read. */
+  view(): Txn {
+    return readOnly(this.world, this.state, this.text);
+  }
+
+  /** Runs `body` under text_mutex. An invariant violation in it poisons the kernel and is thrown on. */
+  async exclusively<T>(caller: Caller, what: string, body: (held: TextMutexHeld) => Result<T>): Promise<Result<T>> {
+    const who = { client: caller.client, what, ...(caller.signal === undefined ? {} : { signal: caller.signal }) };
+    const turn = await this.mutex.run(who, (held) => this.#guarded(() => body(held)));
+    return turn.ok ? turn.value : err(turn.fault);
+  }
+
+  #guarded<T>(body: () => T): T {
+    if (this.#violation !== undefined) throw new InvariantViolation(this.#violation);
+    try {
+      return body();
+    } catch (error) {
+      if (error instanceof InvariantViolation) this.#violation ??= error.message;
+      throw error;
+    }
+  }
+
+  /**
+   * Makes a decision real: carries its ops out, then takes its state. Quarantines that it found are announced even when it is a refusal.
+   */
+  apply(
+    held: TextMutexHeld,
+    decision: Decision,
+    author: { readonly client: string; readonly attachment?: string; readonly kind: string },
+  ): Cost {
+    const startUs = this.clock.monotonicUs();
+    const summary = carryOut(held, this.text, NO_CPUS, decision.ops, author);
+    this.#announceQuarantines(decision.state);
+    this.state = decision.state;
+    return { ...summary, textMutexHeldUs: Math.round(this.clock.monotonicUs() - startUs) };
+  }
+
+  #announceQuarantines(next: KernelState): void {
+    if (next.quarantined === this.state.quarantined) return;
+    const view = this.view();
+    for (const [at, found] of next.quarantined)
+      if (!this.state.quarantined.has(at)) this.events.append('quarantined', { place: view.place(at), ...found });
+  }
+}
+
+export const granted = (decision: Decision): Result<Extract<Decision['outcome'], { kind: 'granted' }>, Fault> =>
+  decision.outcome.kind === 'granted' ? ok(decision.outcome) : err(decision.outcome.fault);

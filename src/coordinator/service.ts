@@ -1,0 +1,319 @@
+/**
+ * What the coordinator offers to the edge: one typed method per call of the HTTP contract. Everything here is ready for the wire:
+ * addresses are `0x` strings, bytes lower-case hex, times ISO 8601.
+ */
+import type { Errno, Fault, Holder, Result } from '../base/index.ts';
+import type { AttachRequest, OwnerKind, RequestTarget, Strictness } from '../registry/index.ts';
+
+export { OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
+
+/** Who asks. */
+export interface Caller {
+  readonly client: string;
+  readonly tenant: string;
+  readonly isAdmin: boolean;
+  readonly requestId: string;
+  readonly signal?: AbortSignal;
+}
+
+export type Target = RequestTarget;
+export type { AttachRequest };
+
+export interface SiteAnswer {
+  readonly address: string;
+  readonly place: string;
+  readonly before: string;
+  readonly after: string;
+  /** `int3`, `ftrace`, `ftrace-direct`, `ftrace-list`, … */
+  readonly mechanism: string;
+  /** Attachment ids at this site in the order in which they run. */
+  readonly chain: readonly string[];
+  readonly revision: number;
+  /** Remaining budget of what is limited at this site (`{ipmodify: 0, direct: 1, bpfPrograms: 37}`). */
+  readonly budget: Readonly<Record<string, number>>;
+}
+
+export interface CostAnswer {
+  readonly pokes: number;
+  readonly batches: number;
+  readonly syncRounds: number;
+  readonly textMutexHeldUs: number;
+}
+
+export interface AttachAnswer {
+  readonly id: string;
+  readonly kind: OwnerKind;
+  readonly client: string;
+  readonly verdict: 'attached' | 'chained' | 'shared';
+  readonly siteCount: number;
+  /** Absent for more than 1,000 sites unless asked for. */
+  readonly sites?: readonly SiteAnswer[];
+  readonly cost: CostAnswer;
+  readonly sequence: number;
+  readonly warnings: readonly string[];
+}
+
+export interface AttachmentView {
+  readonly id: string;
+  readonly kind: OwnerKind;
+  readonly client: string;
+  readonly since: string;
+  readonly target: Target;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly enabled: boolean;
+  readonly siteCount: number;
+  readonly sites?: readonly SiteAnswer[];
+  readonly sequence: number;
+}
+
+export interface DetachAnswer {
+  readonly id: string;
+  readonly verdict: 'detached';
+  readonly siteCount: number;
+  readonly sites?: readonly SiteAnswer[];
+  /** Addresses whose bytes are pristine again. */
+  readonly restored: readonly string[];
+  readonly cost: CostAnswer;
+  readonly sequence: number;
+  readonly warnings: readonly string[];
+}
+
+export type PlanStep =
+  | { readonly client?: string; readonly attach: AttachRequest }
+  | { readonly client?: string; readonly detach: string };
+
+export interface PlanStepAnswer {
+  readonly index: number;
+  readonly verdict: 'attached' | 'chained' | 'shared' | 'detached' | 'refused' | 'unknown';
+  readonly errno?: Errno;
+  readonly rule?: string;
+  readonly problem?: Problem;
+  readonly sites: readonly SiteAnswer[];
+  readonly siteCount: number;
+  readonly cost: CostAnswer;
+  readonly warnings: readonly string[];
+}
+
+export interface PlanAnswer {
+  readonly steps: readonly PlanStepAnswer[];
+  readonly wouldSucceed: boolean;
+  readonly kernel: string;
+  readonly profile: string;
+  readonly strictness: Strictness;
+}
+
+/** RFC 9457 without what only the edge knows (status, requestId). */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly detail: string;
+  readonly errno: Errno;
+  readonly rule: string;
+  readonly linux: string | null;
+  readonly holders: readonly Holder[];
+  readonly place: string | null;
+  readonly remedies: readonly string[];
+  readonly index: number | null;
+  readonly expected: string | null;
+  readonly actual: string | null;
+  readonly profile: string;
+  readonly kernel: string;
+  readonly strictness: Strictness;
+}
+
+export interface ImageView {
+  readonly release: string;
+  readonly source: string;
+  readonly sha256: string;
+  readonly base: string;
+  readonly sections: readonly {
+    readonly name: string;
+    readonly address: string;
+    readonly size: number;
+    readonly executable: boolean;
+    readonly writable: boolean;
+  }[];
+  readonly counts: {
+    readonly symbols: number;
+    readonly functions: number;
+    readonly ftraceSites: number;
+    readonly jumpLabels: number;
+    readonly staticCalls: number;
+    readonly blacklisted: number;
+    readonly btfFunctions: number;
+  };
+  readonly loadMs: number;
+  readonly fromCache: boolean;
+  /** Name of the profile. */
+  readonly profile: string;
+  readonly kernel: string;
+  readonly strictness: Strictness;
+  readonly unknowns: readonly { readonly category: string; readonly count: number; readonly reason: string }[];
+}
+
+export interface SymbolView {
+  readonly name: string;
+  readonly address: string;
+  readonly size: number;
+  readonly type: string;
+  readonly prototype: string | null;
+  readonly attachable: {
+    readonly kprobe: boolean;
+    readonly ftrace: boolean;
+    readonly fentry: boolean;
+    readonly fmodRet: boolean;
+    readonly livepatch: boolean;
+  };
+  /** For each kind that is not possible, the reason in one sentence. */
+  readonly why: Readonly<Record<string, string>>;
+}
+
+export interface TextView {
+  readonly address: string;
+  readonly symbol: string;
+  readonly bytes: string;
+  readonly original: string;
+  readonly instructions: readonly {
+    readonly address: string;
+    readonly bytes: string;
+    readonly text: string;
+    readonly target: string | null;
+  }[];
+  readonly owners: readonly SiteOwner[];
+}
+
+export interface SiteOwner {
+  readonly attachment: string;
+  readonly kind: OwnerKind;
+  readonly client: string;
+  readonly order: number;
+}
+
+export interface SiteView {
+  readonly address: string;
+  readonly symbol: string;
+  /** `ftrace`, `kprobe`, `jump_label`, `static_call`, `text`. */
+  readonly kind: string;
+  readonly original: string;
+  readonly current: string;
+  readonly revision: number;
+  readonly owners: readonly SiteOwner[];
+  readonly quarantined: boolean;
+  readonly budget: Readonly<Record<string, number>>;
+}
+
+export interface PokeView {
+  readonly sequence: number;
+  readonly time: string;
+  readonly address: string;
+  readonly attachment: string | null;
+  readonly client: string;
+  readonly reason: string;
+  readonly before: string;
+  readonly after: string;
+}
+
+export interface AuditView {
+  readonly bytesChecked: number;
+  /** Bytes that differ from the pristine text (arena: from 0xCC). */
+  readonly differing: number;
+  /** Of those, bytes that an owner accounts for. */
+  readonly attributed: number;
+  readonly orphans: readonly {
+    readonly address: string;
+    readonly length: number;
+    readonly expected: string;
+    readonly actual: string;
+  }[];
+  readonly durationMs: number;
+}
+
+export interface ResetAnswer {
+  readonly detached: number;
+  readonly sequence: number;
+}
+
+export interface TextMutexView {
+  readonly holder: string | null;
+  readonly heldSinceMs: number | null;
+  readonly waiting: readonly { readonly client: string; readonly sinceMs: number }[];
+  readonly acquisitions: number;
+  readonly waitMs: { readonly p50: number; readonly p99: number };
+  readonly holdMs: { readonly p50: number; readonly p99: number };
+}
+
+export type EventType = 'attached' | 'detached' | 'rejected' | 'poke' | 'quarantined' | 'call' | 'session' | 'image';
+
+/** `sequence` ascends without a gap; it is the SSE id. */
+export interface ServiceEvent {
+  readonly sequence: number;
+  readonly time: string;
+  readonly type: EventType;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+export interface RuleView {
+  readonly id: string;
+  readonly title: string;
+  readonly errno: Errno;
+  /** One paragraph each, plain text. */
+  readonly what: string;
+  readonly why: string;
+  readonly linux: string;
+  /** Kernel versions the rule holds for, e.g. `6.0+`. */
+  readonly range: string;
+  readonly strictness: 'both' | 'safe' | 'linux';
+  readonly remedies: readonly string[];
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly nextCursor: string | null;
+}
+
+export interface PageRequest {
+  readonly limit: number;
+  readonly cursor?: string;
+}
+
+/** The one door between HTTP and the kernel. Every fault is returned; a rejected promise is our bug. */
+export interface Coordinator {
+  image(): ImageView;
+  reset(caller: Caller, all: boolean): Promise<Result<ResetAnswer>>;
+  symbols(query: { readonly match?: string; readonly attachable?: string } & PageRequest): Result<Page<SymbolView>>;
+  symbol(name: string): Result<SymbolView>;
+  text(place: string, length: number): Result<TextView>;
+  sites(query: { readonly state?: 'patched' | 'quarantined' } & PageRequest): Result<Page<SiteView>>;
+  site(place: string): Result<SiteView>;
+  siteHistory(place: string, page: PageRequest): Result<Page<PokeView>>;
+  /** `ifMatch` is a site revision; when the site has moved on the fault's rule is `precondition.site-revision` (the edge answers 412). */
+  attach(
+    caller: Caller,
+    request: AttachRequest,
+    options: { readonly ifMatch?: number; readonly allSites?: boolean },
+  ): Promise<Result<AttachAnswer>>;
+  attachments(
+    query: { readonly client?: string; readonly kind?: string; readonly place?: string } & PageRequest,
+  ): Result<Page<AttachmentView>>;
+  attachment(id: string, allSites?: boolean): Result<AttachmentView>;
+  setEnabled(caller: Caller, id: string, enabled: boolean): Promise<Result<AttachmentView>>;
+  detach(caller: Caller, id: string, options?: { readonly allSites?: boolean }): Promise<Result<DetachAnswer>>;
+  /** `kernel` as in `?kernel=6.6`; a version whose rules are not built answers `unknown` at each step. */
+  plan(caller: Caller, steps: readonly PlanStep[], kernel?: string): Result<PlanAnswer>;
+  audit(): AuditView;
+  textMutex(): TextMutexView;
+  rules(): readonly RuleView[];
+  rule(id: string): RuleView | undefined;
+  /** Turns a fault into the problem document the edge sends. */
+  problem(fault: Fault): Problem;
+  /** First retained and last event sequence. */
+  eventRange(): { readonly first: number; readonly last: number };
+  /** Retained events with sequence > after, oldest first, at most `limit`. */
+  eventsAfter(after: number, limit: number): readonly ServiceEvent[];
+  /** Calls back after each new event; returns the unsubscriber. Listeners must not throw and must return at once. */
+  onEvent(listener: (event: ServiceEvent) => void): () => void;
+  /** Refuses new commands (ECANCELED `service.stopping`), waits for the text_mutex queue to drain. */
+  close(): Promise<void>;
+  /** The first invariant violation, when there was one: writes are refused from then on, reads go on. */
+  poisoned(): string | undefined;
+}
