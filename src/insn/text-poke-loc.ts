@@ -48,7 +48,10 @@ export function pokeLoc(bytes: Uint8Array, at: number, emulate?: Uint8Array): Po
 
   const isLongJcc = insn.opcode === 0x0f && (insn.opcode2 & 0xf0) === 0x80 && insn.opcodeBytes === 2;
   const opcode = isLongJcc ? insn.opcode2 - 0x10 : insn.opcode;
-  const entry = { at, len, text: bytes.slice(), emulate: emulate?.slice() };
+  const entry = (handled: number, disp: number): PokeLocResult => ({
+    ok: true,
+    value: { at, len, opcode: handled, disp, text: bytes.slice(), emulate: emulate?.slice() },
+  });
 
   if (opcode === RET_INSN_OPCODE || opcode === JMP32_INSN_OPCODE || opcode === JMP8_INSN_OPCODE) {
     if (insn.length > len) return bug(`an instruction of ${insn.length} bytes in a slot of ${len}`);
@@ -56,12 +59,10 @@ export function pokeLoc(bytes: Uint8Array, at: number, emulate?: Uint8Array): Po
       if (bytes[i] !== INT3_INSN_OPCODE) return bug(`byte ${i} behind a ret or jmp is not int3 padding`);
   } else if (insn.length !== len) return bug(`an instruction of ${insn.length} bytes in a slot of ${len}`);
 
-  if (opcode === INT3_INSN_OPCODE || opcode === RET_INSN_OPCODE)
-    return { ok: true, value: { ...entry, opcode, disp: 0 } };
+  if (opcode === INT3_INSN_OPCODE || opcode === RET_INSN_OPCODE) return entry(opcode, 0);
   const isRelative = opcode === CALL_INSN_OPCODE || opcode === JMP32_INSN_OPCODE || opcode === JMP8_INSN_OPCODE;
-  if (isRelative || (opcode >= 0x70 && opcode <= 0x7f))
-    return { ok: true, value: { ...entry, opcode, disp: insn.immediate.value } };
-  if (len === 2 && isNop(played, 2)) return { ok: true, value: { ...entry, opcode: JMP8_INSN_OPCODE, disp: 0 } };
-  if (len === 5 && isNop(played, 5)) return { ok: true, value: { ...entry, opcode: JMP32_INSN_OPCODE, disp: 0 } };
+  if (isRelative || (opcode >= 0x70 && opcode <= 0x7f)) return entry(opcode, insn.immediate.value);
+  if (len === 2 && isNop(played, 2)) return entry(JMP8_INSN_OPCODE, 0);
+  if (len === 5 && isNop(played, 5)) return entry(JMP32_INSN_OPCODE, 0);
   return bug('neither int3, ret, jmp, call, jcc nor a canonical two- or five-byte nop');
 }

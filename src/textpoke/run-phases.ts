@@ -1,0 +1,24 @@
+import { invariant } from '../base/index.ts';
+import type { PokePhase } from './poke-phase.ts';
+import { type PokeMachine, textPokeSync } from './text-poke.ts';
+
+/** Turns of cpu_relax after which a reader is taken for stuck. */
+const RELAX_MAX = 1_000_000;
+
+/** Runs a poke straight through, syncing CPUs where it asks for it. The explorer steps the same generators instead. */
+export function runPhases<T>(phases: Generator<PokePhase, T, undefined>, machine: PokeMachine): T {
+  let relaxed = 0;
+  for (let step = phases.next(); ; step = phases.next()) {
+    if (step.done === true) return step.value;
+    const phase = step.value;
+    if (phase.kind === 'sync') textPokeSync(machine);
+    else if (phase.kind === 'unpublish' && phase.refs > 0) {
+      invariant(
+        machine.cpuRelax !== undefined && relaxed < RELAX_MAX,
+        () => `${phase.refs} int3 handlers keep a poke vector`,
+      );
+      relaxed++;
+      machine.cpuRelax();
+    }
+  }
+}
