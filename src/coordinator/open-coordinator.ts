@@ -44,7 +44,7 @@ function openProfile(name: string): Result<BootProfile> {
   } catch (error) {
     return err({
       errno: 'EINVAL',
-      rule: 'profile.malformed',
+      rule: 'profile.invalid',
       detail: `${name} is not JSON: ${(error as Error).message}.`,
     });
   }

@@ -1,5 +1,5 @@
 import { err, formatAddress, ok, type Result, toAddress, toHex } from '../base/index.ts';
-import { disassemble } from '../insn/index.ts';
+import { disassemble, INT3_INSN_OPCODE } from '../insn/index.ts';
 import {
   ftraceLocation,
   locate,
@@ -42,35 +42,77 @@ function ownersIn(view: Txn, start: number, length: number): readonly SiteOwner[
   return [...found.values()];
 }
 
-export function textView(view: Txn, text: string, length: number): Result<TextView> {
-  const offset = textOffsetOf(view, text);
-  if (!offset.ok) return offset;
-  let available = Math.min(length, TEXT_LENGTH_MAX);
-  while (available > 1 && !view.text.contains(offset.value, available)) available = Math.floor(available / 2);
+type Instruction = TextView['instructions'][number];
+
+/** Live text with the bytes that int3 of kprobes hide put back, so that what follows a probe is decoded from its true start. */
+function withoutInt3(
+  view: Txn,
+  start: number,
+  live: Uint8Array,
+): { readonly bytes: Uint8Array; readonly probed: ReadonlySet<number> } {
+  const bytes = live.slice();
+  const probed = new Set<number>();
+  for (const [at, entry] of view.kprobeTable) {
+    if (at < start || at >= start + live.length || entry.isFtrace || live[at - start] !== INT3_INSN_OPCODE) continue;
+    bytes[at - start] = entry.opcode;
+    probed.add(at);
+  }
+  return { bytes, probed };
+}
+
+function instructions(view: Txn, start: number, live: Uint8Array): readonly Instruction[] {
   const { world } = view;
-  const bytes = view.text.bytes(offset.value, available);
+  const { base, symbols } = world.image;
   const symbolize = (address: bigint): string | undefined => {
-    const distance = address - world.image.base;
-    const symbol =
-      distance < 0n || distance > 0xffff_ffffn ? undefined : world.image.symbols.containing(Number(distance));
+    const symbol = symbols.containing(Number(address - base));
     if (symbol === undefined) return undefined;
     return symbol.address === address ? symbol.name : `${symbol.name}+0x${(address - symbol.address).toString(16)}`;
   };
+  const { bytes, probed } = withoutInt3(view, start, live);
+  return disassemble(bytes, start, base, symbolize).map((insn) => ({
+    address: wireAddress(world, insn.offset),
+    bytes: toHex(live.subarray(insn.offset - start, insn.offset - start + insn.length)),
+    text: probed.has(insn.offset) ? `int3   # kprobe, hides: ${insn.text}` : insn.text,
+    target: insn.target === undefined ? null : formatAddress(toAddress(base, insn.target)),
+  }));
+}
+
+/** The longest readable piece of at most `length` bytes from here on. */
+function readable(view: Txn, start: number, length: number): number {
+  let low = 1;
+  let high = Math.min(length, TEXT_LENGTH_MAX);
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (view.text.contains(start, middle)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+export function textView(view: Txn, text: string, length: number): Result<TextView> {
+  const offset = textOffsetOf(view, text);
+  if (!offset.ok) return offset;
+  const start = offset.value;
+  const { world } = view;
+  const live = view.text.bytes(start, readable(view, start, length));
+  const isCore = world.pristine.contains(start, live.length);
+  const original = isCore
+    ? world.pristine.bytes(start, live.length)
+    : new Uint8Array(live.length).fill(INT3_INSN_OPCODE);
   return ok({
-    address: wireAddress(world, offset.value),
-    symbol: view.place(offset.value),
-    bytes: toHex(bytes),
-    original: toHex(
-      world.image.pristine.contains(offset.value, available)
-        ? world.pristine.bytes(offset.value, available)
-        : new Uint8Array(available).fill(0xcc),
-    ),
-    instructions: disassemble(bytes, offset.value, world.image.base, symbolize).map((insn) => ({
-      address: wireAddress(world, insn.offset),
-      bytes: toHex(insn.bytes),
-      text: insn.text,
-      target: insn.target === undefined ? null : formatAddress(toAddress(world.image.base, insn.target)),
-    })),
-    owners: ownersIn(view, offset.value, available),
+    address: wireAddress(world, start),
+    symbol: placeName(view, start),
+    bytes: toHex(live),
+    original: toHex(original),
+    instructions: instructions(view, start, live),
+    owners: ownersIn(view, start, live.length),
   });
+}
+
+/** Generated code has no symbol; what it was made for names it. */
+function placeName(view: Txn, at: number): string {
+  if (view.world.pristine.contains(at, 1)) return view.place(at);
+  const holder = view.arena.allocations.find((each) => at >= each.at && at < each.at + each.size);
+  if (holder === undefined) return 'free arena';
+  return at === holder.at ? `[${holder.what}]` : `[${holder.what}]+0x${(at - holder.at).toString(16)}`;
 }

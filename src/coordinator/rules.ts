@@ -61,7 +61,66 @@ const TEXT_MUTEX_RULES: readonly Rule[] = [
   },
 ];
 
-/** Rules of the coordinator itself and of text_mutex. */
+/** Why a service does not start: what was given as kernel or profile cannot be used. */
+const LOADING_RULES: readonly Rule[] = [
+  {
+    id: 'image.unreadable',
+    title: 'The kernel file cannot be read',
+    errno: 'EIO',
+    what: 'The path given as image is not there, may not be read, or failed while it was read.',
+    why: 'The errno is the one of the file system.',
+    linux: OURS,
+    range: 'all',
+    strictness: 'both',
+    remedies: ['Give the path of a vmlinuz or vmlinux; `builtin` needs no file.'],
+  },
+  {
+    id: 'image.malformed',
+    title: 'The kernel file is damaged',
+    errno: 'EINVAL',
+    what: 'A structure of the file contradicts itself or runs past the end. The message names the structure and the offset.',
+    why: 'A table that was half understood would make wrong answers about a real kernel.',
+    linux: OURS,
+    range: 'all',
+    strictness: 'both',
+    remedies: ['Compare the file’s checksum with its package.'],
+  },
+  {
+    id: 'image.unsupported',
+    title: 'Not a kernel this service can read',
+    errno: 'EINVAL',
+    what: 'The file is no x86-64 bzImage or ELF vmlinux, or lacks what the service needs (for example any symbol table).',
+    why: 'Everything rests on knowing where the kernel’s functions are.',
+    linux: OURS,
+    range: 'all',
+    strictness: 'both',
+    remedies: ['Use a kernel with CONFIG_KALLSYMS, or an ELF vmlinux with its symbols.'],
+  },
+  {
+    id: 'profile.unknown',
+    title: 'No such boot profile',
+    errno: 'ENOENT',
+    what: 'The profile is neither the name of a built-in one nor a file that can be read.',
+    why: 'Pristine text depends on the machine the kernel booted on.',
+    linux: OURS,
+    range: 'all',
+    strictness: 'both',
+    remedies: ['Leave the profile out to get `max`.'],
+  },
+  {
+    id: 'profile.invalid',
+    title: 'The boot profile has not the right form',
+    errno: 'EINVAL',
+    what: 'The JSON of a profile lacks a field, has an unknown one, or one of another type. The message names the field.',
+    why: 'A profile that was half understood would make another kernel than the one asked about.',
+    linux: OURS,
+    range: 'all',
+    strictness: 'both',
+    remedies: ['`{name, cpu, vulnerabilities, cmdline}`: three `cat`s on a host; docs/boot-patching.md shows them.'],
+  },
+];
+
+/** Rules of the coordinator itself, of text_mutex and of loading. */
 export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
-  [SITE_REVISION, ...TEXT_MUTEX_RULES].map((rule) => [rule.id, rule]),
+  [SITE_REVISION, ...TEXT_MUTEX_RULES, ...LOADING_RULES].map((rule) => [rule.id, rule]),
 );

@@ -47,6 +47,7 @@ function fentryProblem(world: World, entry: number, name: string): string | unde
   if (problem !== undefined) return problem.detail;
   if (ftraceLocation(world, entry) !== undefined) return undefined;
   const at = world.pristine.contains(entry, 4) && isEndbr(world.pristine.bytes(entry, 4)) ? entry + 4 : entry;
+  if (at < world.coreText.start || at >= world.coreText.end) return `${name} is not core kernel text.`;
   const isNop = world.pristine.contains(at, 5) && Buffer.compare(world.pristine.bytes(at, 5), NOP5) === 0;
   return isNop ? undefined : `${name} has no ftrace site and no five-byte NOP at its entry.`;
 }

@@ -9,6 +9,8 @@ export const BUILT_KERNELS = ['6.1', '6.12'] as const;
 export type RulesKernel = (typeof BUILT_KERNELS)[number];
 
 export const MCOUNT_INSN_SIZE = 5;
+/** A site further from its symbol belongs to a function that is gone: an ENDBR is 4 bytes (arch/x86/include/asm/ftrace.h, 6.12). */
+const FTRACE_MCOUNT_MAX_OFFSET = 4;
 
 /** What never changes while a kernel is loaded, prepared for questions. */
 export interface World {
@@ -23,6 +25,8 @@ export interface World {
   readonly kprobeOpsPointer: bigint;
   readonly kprobeIpmodifyOpsPointer: bigint;
   readonly coreText: TextRange;
+  /** `__mcount_loc` as it is after boot: the records of init text went with it (ftrace_free_init_mem). Ascending. */
+  readonly ftraceSites: Uint32Array;
   /** Ranges no kprobe may enter, from the blacklist widened to symbols. Sorted, disjoint not guaranteed. */
   readonly blacklist: readonly TextRange[];
   readonly kretprobeBlacklist: readonly number[];
@@ -34,6 +38,8 @@ export interface World {
 export interface FtraceSymbols {
   readonly ftraceCaller: number;
   readonly ftraceRegsCaller: number;
+  readonly ftraceCallerEnd: number;
+  readonly ftraceRegsCallerEnd: number;
   readonly ftraceCall: number;
   readonly ftraceRegsCall: number;
   readonly ftraceStub: number;
@@ -55,7 +61,7 @@ export function floorIndex(sorted: Uint32Array, value: number): number {
 
 /** lookup_rec: the ftrace site with a byte in [start, end]. */
 export function ftraceSiteIn(world: World, start: number, end: number): number | undefined {
-  const sites = world.image.ftraceSites;
+  const sites = world.ftraceSites;
   const index = floorIndex(sites, end);
   const site = index >= 0 ? sites[index] : undefined;
   return site !== undefined && start < site + MCOUNT_INSN_SIZE ? site : undefined;
@@ -73,11 +79,24 @@ export function ftraceLocation(world: World, ip: number): number | undefined {
   return ftraceSiteIn(world, ip, ip + symbol.size - 1);
 }
 
-/** A weak function that the linker dropped leaves a site behind whose nearest symbol is another one (FTRACE_FL_DISABLED). */
-export function isWeakLeftover(world: World, site: number): boolean {
-  const symbol = world.image.symbols.containing(site);
-  return symbol?.offset === undefined || site - symbol.offset > 4;
+const WEAK_LEFTOVERS = new WeakMap<KernelImage, ReadonlySet<number>>();
+
+function weakLeftovers(image: KernelImage): ReadonlySet<number> {
+  let sites = WEAK_LEFTOVERS.get(image);
+  if (sites === undefined) {
+    const found = new Set<number>();
+    for (const site of image.ftraceSites) {
+      const symbol = image.symbols.containing(site);
+      if (symbol?.offset === undefined || site - symbol.offset > FTRACE_MCOUNT_MAX_OFFSET) found.add(site);
+    }
+    sites = found;
+    WEAK_LEFTOVERS.set(image, sites);
+  }
+  return sites;
 }
+
+/** A weak function that the linker dropped leaves a site behind whose nearest symbol is another one (FTRACE_FL_DISABLED). */
+export const isWeakLeftover = (world: World, site: number): boolean => weakLeftovers(world.image).has(site);
 
 export function describePlace(world: World, offset: number): string {
   const symbol = world.image.symbols.containing(offset);
@@ -97,6 +116,8 @@ function ftraceSymbols(image: KernelImage): FtraceSymbols | undefined {
   const at = (name: string): number | undefined => image.symbols.offsetOf(name);
   const ftraceCaller = at('ftrace_caller');
   const ftraceRegsCaller = at('ftrace_regs_caller');
+  const ftraceCallerEnd = at('ftrace_caller_end');
+  const ftraceRegsCallerEnd = at('ftrace_regs_caller_end');
   const ftraceCall = at('ftrace_call');
   const ftraceRegsCall = at('ftrace_regs_call');
   const ftraceStub = at('ftrace_stub');
@@ -105,6 +126,8 @@ function ftraceSymbols(image: KernelImage): FtraceSymbols | undefined {
   if (
     ftraceCaller === undefined ||
     ftraceRegsCaller === undefined ||
+    ftraceCallerEnd === undefined ||
+    ftraceRegsCallerEnd === undefined ||
     ftraceCall === undefined ||
     ftraceRegsCall === undefined ||
     ftraceStub === undefined ||
@@ -112,7 +135,17 @@ function ftraceSymbols(image: KernelImage): FtraceSymbols | undefined {
     assistFunction === undefined
   )
     return undefined;
-  return { ftraceCaller, ftraceRegsCaller, ftraceCall, ftraceRegsCall, ftraceStub, listFunction, assistFunction };
+  return {
+    ftraceCaller,
+    ftraceRegsCaller,
+    ftraceCallerEnd,
+    ftraceRegsCallerEnd,
+    ftraceCall,
+    ftraceRegsCall,
+    ftraceStub,
+    listFunction,
+    assistFunction,
+  };
 }
 
 /**
@@ -168,6 +201,7 @@ export function makeWorld(image: KernelImage, options: WorldOptions): World {
     kprobeOpsPointer: pointer('kprobe_ftrace_ops'),
     kprobeIpmodifyOpsPointer: pointer('kprobe_ipmodify_ops'),
     coreText: { start: start as TextRange['start'], end: end as TextRange['end'] },
+    ftraceSites: image.ftraceSites.slice(0, floorIndex(image.ftraceSites, end - 1) + 1),
     blacklist: widenBlacklist(image),
     kretprobeBlacklist: switchTo === undefined ? [] : [switchTo],
     cpu: generatedCodeCpu(image),

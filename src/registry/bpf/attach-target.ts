@@ -47,12 +47,14 @@ function prototypeProblem(world: World, prototype: FunctionPrototype): string | 
 export function functionProblem(
   world: World,
   name: string,
-): { readonly rule: Rule; readonly detail: string; readonly errno?: 'ENOTSUPP' } | undefined {
+): { readonly rule: Rule; readonly detail: string; readonly errno?: 'ENOTSUPP' | 'ENOENT' } | undefined {
   const { btf, symbols } = world.image;
   if (btf?.id(name) === undefined) {
     const isUnknown = symbols.byName(name).length === 0;
     if (isUnknown) return { rule: BPF_NO_SYMBOL, detail: `${name} is not a function of this kernel.` };
-    return { rule: BPF_NO_BTF, detail: `BTF of ${world.image.release} has no function ${name}.` };
+    if (btf === undefined) return { rule: BPF_NO_BTF, detail: `${world.image.release} has no BTF.` };
+    // The program cannot even name the function: who looks its BTF id up finds none (recorded on 6.1 and 6.12).
+    return { rule: BPF_NO_BTF, detail: `BTF of ${world.image.release} has no function ${name}.`, errno: 'ENOENT' };
   }
   if (symbols.offsetOf(name) === undefined)
     return { rule: BPF_NO_SYMBOL, detail: `BTF knows ${name}, but kallsyms does not: it was inlined or dropped.` };

@@ -59,6 +59,9 @@ function archTextPoke(txn: Txn, func: number, from: number | undefined, to: numb
   const at = pokeSite(txn, func);
   const call = (target: number | undefined): Uint8Array => (target === undefined ? NOP5 : callRel32(at, target));
   const place = txn.place(at);
+  const { coreText } = txn.world;
+  if (at < coreText.start || at >= coreText.end)
+    return refuse(BPF_NOT_PATCHABLE, { errno: 'EINVAL', detail: `${place} is not core kernel text.`, place });
   if (!txn.text.contains(at, 5) || !bytesEqual(txn.text.bytes(at, 5), call(from)))
     return refuse(BPF_NOT_PATCHABLE, {
       detail: `${place} has no ftrace site, and no five-byte NOP is there to be replaced.`,

@@ -34,7 +34,7 @@ export function ftraceUsable(txn: Txn): Fault | undefined {
 
 /** The sites an ops stands for: its filter, or every site when the filter is empty. */
 function sitesOf(txn: Txn, filter: FtraceOps['filter']): Iterable<number> {
-  return filter.size === 0 ? txn.world.image.ftraceSites : filter;
+  return filter.size === 0 ? txn.world.ftraceSites : filter;
 }
 
 const explicit = (filter: FtraceOps['filter']): FtraceOps['filter'] | undefined =>

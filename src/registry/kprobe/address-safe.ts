@@ -7,6 +7,7 @@ import type { Fault } from '../../base/index.ts';
 import {
   KPROBE_BLACKLISTED,
   KPROBE_BUG_SITE,
+  KPROBE_FTRACE_CALLER,
   KPROBE_JUMP_LABEL,
   KPROBE_NOT_TEXT,
   KPROBE_PADDING,
@@ -30,6 +31,14 @@ function isSuffixOfBlacklisted(world: World, addr: number): boolean {
   if (name === undefined || dot < 0) return false;
   const base = world.image.symbols.offsetOf(name.slice(0, dot));
   return base !== undefined && inRanges(world.blacklist, base) !== undefined;
+}
+
+function isInFtraceCaller({ ftrace }: World, addr: number): boolean {
+  if (ftrace === undefined) return false;
+  return (
+    (addr >= ftrace.ftraceCaller && addr < ftrace.ftraceCallerEnd) ||
+    (addr >= ftrace.ftraceRegsCaller && addr < ftrace.ftraceRegsCallerEnd)
+  );
 }
 
 /** Why an address may not have a kprobe; undefined when it may. */
@@ -61,6 +70,11 @@ export function unsafeAddress(
     return {
       rule: KPROBE_STATIC_CALL_TRAMPOLINE,
       detail: `${place} is a static-call trampoline; Linux accepts the probe and stops with BUG at the next update of the call.`,
+    };
+  if (world.strictness === 'safe' && isInFtraceCaller(world, addr))
+    return {
+      rule: KPROBE_FTRACE_CALLER,
+      detail: `${place} is part of the code that ftrace copies for every ops; Linux accepts the probe and copies its breakpoint.`,
     };
   return undefined;
 }

@@ -76,6 +76,19 @@ export const KPROBE_STATIC_CALL_TRAMPOLINE: Rule = {
   remedies: ['Probe the function that the static call reaches.'],
 };
 
+export const KPROBE_FTRACE_CALLER: Rule = {
+  id: 'kprobe.address.ftrace-caller',
+  title: 'The address belongs to the callers of ftrace',
+  errno: 'EINVAL',
+  what: 'A kprobe is refused inside ftrace_caller and ftrace_regs_caller, although Linux accepts it.',
+  why: 'Every ftrace ops gets a copy of these callers, and a breakpoint is copied with them, to an address where no kprobe is known. The call in their middle is rewritten without looking at what it replaces, so a breakpoint there is lost. Safe strictness keeps probes out.',
+  linux:
+    'no check in 6.12; create_trampoline and ftrace_update_ftrace_func, arch/x86/kernel/ftrace.c, run into it later',
+  range: 'all',
+  strictness: 'safe',
+  remedies: ['Probe the function that is traced, or the callback.'],
+};
+
 export const KPROBE_BUG_SITE: Rule = {
   id: 'kprobe.address.bug-site',
   title: 'The address is the ud2 of a BUG or WARN',
@@ -179,6 +192,7 @@ export const KPROBE_RULES: readonly Rule[] = [
   KPROBE_JUMP_LABEL,
   KPROBE_STATIC_CALL,
   KPROBE_STATIC_CALL_TRAMPOLINE,
+  KPROBE_FTRACE_CALLER,
   KPROBE_BUG_SITE,
   KPROBE_PADDING,
   KPROBE_NOT_A_BOUNDARY,

@@ -1,0 +1,14 @@
+/** `npm run check`: everything that can be said in half a minute. */
+import { node, runSteps, type Step } from './run-steps.ts';
+
+export const QUICK: readonly Step[] = [
+  { name: 'format and lint', command: ['npx', '--no-install', 'biome', 'ci', '--error-on-warnings'] },
+  { name: 'types', command: ['npx', '--no-install', 'tsc', '-p', 'tsconfig.json'] },
+  { name: 'generated documentation', command: node('scripts/docs.ts', '--check') },
+  {
+    name: 'architecture and unit tests',
+    command: node('scripts/test.ts', '--one-process', 'test/architecture', 'src'),
+  },
+];
+
+if (import.meta.url === `file://${process.argv[1]}`) process.exitCode = await runSteps(QUICK);
