@@ -1,0 +1,88 @@
+import type { Result } from '../../base/index.ts';
+import { catchingMalformed } from '../malformed.ts';
+import { applyAlternatives } from './alternatives.ts';
+import type { BootInput, BootResult } from './boot-patching.ts';
+import { bootText } from './boot-text.ts';
+import { applyCallThunks, noCallThunks } from './call-thunks.ts';
+import { parseCmdline } from './cmdline.ts';
+import type { BootContext, BootReport } from './context.ts';
+import { readCapFlags } from './cpu-caps.ts';
+import { isKvmGuest, parseCpuInfo } from './cpuinfo.ts';
+import { sealEndbr } from './endbr-seal.ts';
+import { nopFtraceSites } from './ftrace-sites.ts';
+import { cpuCaps } from './hidden-features.ts';
+import { readJumpEntries } from './jump-entries.ts';
+import { patchJumpLabels } from './jump-labels.ts';
+import { lsmState } from './lsm-calls.ts';
+import { selectMitigations } from './mitigations.ts';
+import { applyParavirt61 } from './paravirt-61.ts';
+import { applyRetpolines } from './retpoline-sites.ts';
+import { applyReturns } from './return-sites.ts';
+import { patchRuntimeConstants } from './runtime-const.ts';
+import { unlockForUniprocessor } from './smp-locks.ts';
+import { staticCallUpdates } from './static-call-updates.ts';
+import { patchStaticCalls } from './static-calls.ts';
+import { staticKeyStates } from './static-keys.ts';
+
+type Unknown = BootResult['unknowns'][number];
+
+function makeReport(): { readonly report: BootReport; result(): BootResult } {
+  const counts = new Map<string, number>();
+  const unknowns: Unknown[] = [];
+  return {
+    report: {
+      count: (category, sites = 1) => counts.set(category, (counts.get(category) ?? 0) + sites),
+      unknown: (category, count, reason) => unknowns.push({ category, count, reason }),
+    },
+    result: () => ({ counts: Object.fromEntries(counts), unknowns }),
+  };
+}
+
+function contextOf(input: BootInput, report: BootReport): BootContext {
+  const { kernel, profile } = input;
+  const cmdline = parseCmdline(profile.cmdline);
+  const cpu = parseCpuInfo(profile);
+  const mitigations = selectMitigations({ cpu, vulnerabilities: profile.vulnerabilities, cmdline });
+  const names = readCapFlags(kernel);
+  const caps = cpuCaps(kernel, names, cpu, mitigations, profile.staticKeys ?? {});
+  return { kernel, text: bootText(kernel, input.text), profile, cmdline, cpu, caps, mitigations, report };
+}
+
+/**
+ * Does to the text what this kernel does to itself while it boots on the machine that the profile describes. The bytes of `input.text` are
+ * changed in place; the kernel's own are not. Faults name a malformed table.
+ */
+export function applyBootPatching(input: BootInput): Result<BootResult> {
+  return catchingMalformed(() => {
+    const { report, result } = makeReport();
+    const boot = contextOf(input, report);
+    nopFtraceSites(boot);
+    alternativeInstructions(boot);
+    return result();
+  });
+}
+
+/** The order of alternative_instructions; static calls and static keys, which boot patches before and after it, come last with their final state. */
+function alternativeInstructions(boot: BootContext): void {
+  const { kernel } = boot;
+  applyParavirt61(boot);
+  applyRetpolines(boot);
+  applyReturns(boot);
+  applyAlternatives(boot);
+  const lsm = lsmState(boot);
+  const updates = staticCallUpdates(boot, lsm);
+  const thunks = applyCallThunks(boot, () => patchStaticCalls(boot, updates, noCallThunks));
+  sealEndbr(boot);
+  unlockForUniprocessor(boot);
+  patchStaticCalls(boot, updates, thunks);
+  const entries = readJumpEntries(kernel);
+  patchJumpLabels(boot, entries, staticKeyStates(boot, entries, lsm));
+  patchRuntimeConstants(boot);
+  if (isKvmGuest(boot.cpu)) {
+    boot.report.unknown(
+      'KVM guest',
+      1,
+      'paravirtual spinlocks, clock, steal time and IPIs depend on what the hypervisor offers in leaf 0x40000001',
+    );
+  }
+}
