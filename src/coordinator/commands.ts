@@ -105,6 +105,16 @@ export function attach(
       siteCount: attachment.sites.length,
       places: placesOf(kernel, attachment.sites),
     });
+    for (const other of decision.replaced)
+      kernel.events.append('detached', {
+        attachment: other.id,
+        kind: other.kind,
+        client: other.client,
+        by: attachment.client,
+        replacedBy: attachment.id,
+        siteCount: other.sites.length,
+        places: placesOf(kernel, other.sites),
+      });
     announcePokes(kernel, caller, attachment.id, decision.ops);
     const { sites } = attachment;
     return ok({

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { kernelAddress } from '../base/index.ts';
 import { disassemble } from '../insn/index.ts';
-import { generateCountingDirectTrampoline, generateCountingHandler } from './counting-handler.ts';
+import { generateCountingDirectTrampoline, generateCountingHandler, generateReplacement } from './counting-handler.ts';
 
 const BASE = kernelAddress(0xffff_ffff_8100_0000n);
 const listing = (bytes: Uint8Array, at: number): readonly string[] =>
@@ -27,4 +27,9 @@ test('the direct trampoline gives back every register and returns through the th
   const pops = text.filter((line) => line.startsWith('pop')).map((line) => line.slice(4));
   assert.deepEqual(pops, [...pushes].reverse());
   assert.equal(text.at(-1), 'jmp ffffffff81001000');
+});
+
+test('a replacement returns its constant', () => {
+  const bytes = generateReplacement({ at: 0x3f00_0000, returns: 0x6b70, cpu: { sls: false, ibt: false } });
+  assert.deepEqual(listing(bytes, 0x3f00_0000), ['mov $0x6b70,%eax', 'ret']);
 });

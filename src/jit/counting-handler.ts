@@ -45,3 +45,19 @@ export function generateCountingDirectTrampoline(request: CountingHandlerRequest
   emitReturn(code, request.cpu);
   return code.finish();
 }
+
+export interface ReplacementRequest {
+  readonly at: number;
+  /** What it returns, a signed 32-bit number. */
+  readonly returns: number;
+  readonly cpu: GeneratedCodeCpu;
+}
+
+/** The function of a livepatch that brings none: returns a constant. Reached by a changed instruction pointer, which IBT does not check. */
+export function generateReplacement(request: ReplacementRequest): Uint8Array {
+  const code = x86Emitter(request.at);
+  if (request.cpu.ibt) code.bytes(ENDBR64);
+  code.movImm64(RAX, BigInt(request.returns));
+  emitReturn(code, request.cpu);
+  return code.finish();
+}

@@ -37,6 +37,8 @@ export interface Decision {
   readonly state: KernelState;
   readonly ops: readonly TextOp[];
   readonly warnings: readonly string[];
+  /** Attachments that ended with it although nobody detached them. */
+  readonly replaced: readonly Attachment[];
 }
 
 export const PLACES_MAX = 100_000;
@@ -71,6 +73,7 @@ const refused = (state: KernelState, fault: Fault, warnings: readonly string[] =
   state,
   ops: [],
   warnings,
+  replaced: [],
 });
 
 /** Runs a step of a decision; bytes that no owner accounts for become a fault, and in `linux` strictness the end of ftrace. */
@@ -161,6 +164,7 @@ export function decideAttach(world: World, state: KernelState, text: ReadableTex
       state: txn.finish(),
       ops: txn.ops,
       warnings: txn.warnings,
+      replaced: txn.replaced,
     };
   });
 }
@@ -188,6 +192,7 @@ export function decideDetach(world: World, state: KernelState, text: ReadableTex
       state: txn.finish(),
       ops: txn.ops,
       warnings: txn.warnings,
+      replaced: txn.replaced,
     };
   });
 }
@@ -210,7 +215,7 @@ export function decideSetEnabled(
     );
   const changed: Attachment = { ...attachment, isEnabled: enabled };
   if (attachment.isEnabled === enabled)
-    return { outcome: { kind: 'granted', verdict: 'changed', attachment }, state, ops: [], warnings: [] };
+    return { outcome: { kind: 'granted', verdict: 'changed', attachment }, state, ops: [], warnings: [], replaced: [] };
   return guarded(world, state, () => {
     const txn = new Txn(world, state, text, bpfOpsFunc);
     const fault = setEnabled(txn, attachment, enabled);
@@ -221,6 +226,7 @@ export function decideSetEnabled(
       state: txn.finish(),
       ops: txn.ops,
       warnings: txn.warnings,
+      replaced: txn.replaced,
     };
   });
 }

@@ -53,6 +53,8 @@ export class Txn {
   readonly ops: TextOp[] = [];
   readonly warnings: string[] = [];
   readonly graces: GracePeriod[] = [];
+  /** Attachments that this decision ends although nobody asked for it (a cumulative livepatch replaces others). */
+  readonly replaced: Attachment[] = [];
   /** Sites whose bytes or owners changed. */
   readonly touched = new Set<number>();
   /** True when Linux would go on in the changed state although it answers an errno (ftrace died). */
@@ -62,11 +64,13 @@ export class Txn {
   records: KernelState['records'];
   opsTable: KernelState['ops'];
   opsBySite: KernelState['opsBySite'];
+  graphTracers: KernelState['graphTracers'];
   directFunctions: KernelState['directFunctions'];
   kprobes: KernelState['kprobes'];
   kprobeTable: KernelState['kprobeTable'];
   trampolines: KernelState['trampolines'];
   arena: ArenaState;
+  livepatches: KernelState['livepatches'];
   attachments: KernelState['attachments'];
   revisions: KernelState['revisions'];
   quarantined: KernelState['quarantined'];
@@ -83,6 +87,7 @@ export class Txn {
     this.records = state.records.asMutable();
     this.opsTable = state.ops.asMutable();
     this.opsBySite = state.opsBySite.asMutable();
+    this.graphTracers = state.graphTracers;
     this.directFunctions = state.directFunctions.asMutable();
     this.kprobes = state.kprobes.asMutable();
     this.kprobeTable = state.kprobeTable.asMutable();
@@ -92,6 +97,7 @@ export class Txn {
       free: state.arena.free.asMutable(),
       allocations: state.arena.allocations.asMutable(),
     };
+    this.livepatches = state.livepatches.asMutable();
     this.attachments = state.attachments.asMutable();
     this.revisions = state.revisions.asMutable();
     this.quarantined = state.quarantined.asMutable();
@@ -105,6 +111,7 @@ export class Txn {
       records: this.records.asImmutable(),
       ops: this.opsTable.asImmutable(),
       opsBySite: this.opsBySite.asImmutable(),
+      graphTracers: this.graphTracers,
       directFunctions: this.directFunctions.asImmutable(),
       kprobes: this.kprobes.asImmutable(),
       kprobeTable: this.kprobeTable.asImmutable(),
@@ -114,6 +121,7 @@ export class Txn {
         free: this.arena.free.asImmutable(),
         allocations: this.arena.allocations.asImmutable(),
       },
+      livepatches: this.livepatches.asImmutable(),
       attachments: this.attachments.asImmutable(),
       revisions: this.revisions.asImmutable(),
       quarantined: this.quarantined.asImmutable(),

@@ -4,8 +4,19 @@
  */
 import { err, ok, type Result } from '../../base/index.ts';
 import type { FunctionPrototype } from '../../image/index.ts';
+import type { TrampLinkKind } from '../model/state.ts';
 import type { Place } from '../place.ts';
-import { BPF_DENY_LIST, BPF_NO_BTF, BPF_NO_SYMBOL, BPF_NOT_A_FUNCTION_ENTRY, BPF_PROTOTYPE } from '../rules/bpf.ts';
+import {
+  BPF_DENY_LIST,
+  BPF_NO_BTF,
+  BPF_NO_SYMBOL,
+  BPF_NORETURN,
+  BPF_NOT_A_FUNCTION_ENTRY,
+  BPF_NOT_MODIFIABLE,
+  BPF_NOT_SLEEPABLE,
+  BPF_PROTOTYPE,
+  BPF_RETURN_TOO_LARGE,
+} from '../rules/bpf.ts';
 import { type Rule, refuse } from '../rules/rule.ts';
 import type { World } from '../world.ts';
 
@@ -23,6 +34,12 @@ const DENIED = new Set([
 const MAX_ARGS = 12;
 const MAX_WORDS_6_1 = 6;
 const MAX_ARG_SIZE = 16;
+
+interface TargetProblem {
+  readonly rule: Rule;
+  readonly detail: string;
+  readonly errno?: 'ENOTSUPP';
+}
 
 export interface BpfTarget {
   readonly func: number;
@@ -70,7 +87,50 @@ export function functionProblem(
   return undefined;
 }
 
-export function checkAttachTarget(world: World, place: Place): Result<BpfTarget> {
+/** What the program wants besides the function. */
+export interface BpfProgramKind {
+  readonly kind: TrampLinkKind;
+  readonly sleepable: boolean;
+}
+
+/** noreturn_deny: functions that fexit and fmod_ret would wait for in vain (6.12). */
+const NORETURN = new Set([
+  '__ia32_sys_exit',
+  '__ia32_sys_exit_group',
+  '__kunit_abort',
+  'kunit_try_catch_throw',
+  '__module_put_and_kthread_exit',
+  '__x64_sys_exit',
+  '__x64_sys_exit_group',
+  'do_exit',
+  'do_group_exit',
+  'kthread_complete_and_exit',
+  'kthread_exit',
+  'make_task_dead',
+]);
+
+/** KF_SLEEPABLE of include/linux/btf.h (6.12). */
+const KF_SLEEPABLE = 1 << 5;
+const WORD = 8;
+
+/** What fexit, fmod_ret and sleepable programs need on top. */
+function programProblem(world: World, name: string, program: BpfProgramKind): TargetProblem | undefined {
+  const { btf } = world.image;
+  const id = btf?.id(name);
+  const flags = id === undefined ? undefined : world.image.fmodretIds.get(id);
+  const result = btf?.prototype(name)?.result;
+  if (program.kind !== 'fentry' && world.kernel === '6.12' && result !== undefined && result.size > WORD)
+    return { rule: BPF_RETURN_TOO_LARGE, detail: `${name} returns ${result.size} bytes.` };
+  if (program.sleepable && (flags === undefined || (flags & KF_SLEEPABLE) === 0))
+    return { rule: BPF_NOT_SLEEPABLE, detail: `${name} is not marked as a function where programs may sleep.` };
+  if (program.kind === 'fmod_ret' && !name.startsWith('security_') && flags === undefined)
+    return { rule: BPF_NOT_MODIFIABLE, detail: `${name} is not modifiable by BPF.` };
+  if (program.kind !== 'fentry' && world.kernel === '6.12' && NORETURN.has(name))
+    return { rule: BPF_NORETURN, detail: `${name} never returns.` };
+  return undefined;
+}
+
+export function checkAttachTarget(world: World, place: Place, program: BpfProgramKind): Result<BpfTarget> {
   let name: string;
   if (place.kind === 'symbol') {
     if (place.delta !== 0)
@@ -90,7 +150,7 @@ export function checkAttachTarget(world: World, place: Place): Result<BpfTarget>
       );
     name = symbol.name;
   }
-  const problem = functionProblem(world, name);
+  const problem = functionProblem(world, name) ?? programProblem(world, name, program);
   if (problem !== undefined) {
     const near = problem.rule === BPF_NO_SYMBOL ? world.image.symbols.near(name, 3) : [];
     return err(

@@ -9,8 +9,9 @@ import { callRel32, isEndbr, NOP5 } from '../../insn/index.ts';
 import { BPF_INSN_SAFETY, generateBpfTrampoline, type TrampolineFlags, trampolineSymbols } from '../../jit/index.ts';
 import { dataObject, install, remove } from '../arena.ts';
 import { modifyFtraceDirect, registerFtraceDirect, unregisterFtraceDirect } from '../ftrace/direct.ts';
+import { newOps } from '../ftrace/new-ops.ts';
 import { setFilterIp } from '../ftrace/ops.ts';
-import { OPS, TRAMP_F } from '../model/flags.ts';
+import { TRAMP_F } from '../model/flags.ts';
 import type { BpfTrampoline, FtraceOps, TrampLink, TrampLinkKind } from '../model/state.ts';
 import {
   BPF_LAYOUT_MIX,
@@ -122,7 +123,7 @@ function generate(txn: Txn, trampoline: BpfTrampoline): Result<{ at: number; siz
     entry: link.entry,
     prog: link.prog,
     cookie: link.cookie,
-    sleepable: false,
+    sleepable: link.sleepable,
     recursionChecked: true,
   }));
   const flags = generatorFlags(trampoline.flags);
@@ -229,18 +230,9 @@ export const bpfOpsFunc: OpsFunc = (txn, ops: FtraceOps, command) => {
 
 function newTrampoline(txn: Txn, target: BpfTarget, layout: BpfTrampoline['layout']): BpfTrampoline {
   const ops = `bpf_trampoline:${target.func.toString(16)}`;
-  txn.setOp({
-    id: ops,
-    flags: OPS.INITIALIZED,
+  newOps(txn, ops, {
     func: { at: txn.world.ftrace?.ftraceStub ?? 0, symbol: 'call_direct_funcs' },
-    pointer: dataObject(txn, 256),
-    position: undefined,
-    filter: ImmutableSet<number>(),
     opsFunc: 'bpf',
-    trampoline: undefined,
-    trampolineSize: 0,
-    directCall: undefined,
-    attachment: undefined,
     bpfFunction: target.func,
   });
   return setTrampoline(txn, {

@@ -16,6 +16,13 @@ export function symbolsOf(txn: Txn): FtraceSymbols {
   return txn.world.ftrace;
 }
 
+/** A callback that is a function of the kernel itself. The caller has checked that the kernel has it. */
+export function symbolFunc(txn: Txn, symbol: string): FtraceOps['func'] {
+  const at = txn.world.image.symbols.offsetOf(symbol);
+  invariant(at !== undefined, () => `the image has ${symbol}`);
+  return { at, symbol };
+}
+
 /** ftrace_ops_get_func: an ops that does not guard itself against recursion is called through the assist function. */
 export function opsCallee(txn: Txn, ops: FtraceOps): number {
   return hasFlag(ops, OPS.RECURSION) ? symbolsOf(txn).assistFunction : ops.func.at;

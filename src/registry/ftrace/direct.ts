@@ -74,6 +74,7 @@ export function modifyFtraceDirect(txn: Txn, id: string, address: number): Fault
     directCall: address,
     attachment: undefined,
     bpfFunction: undefined,
+    livepatchedFunction: undefined,
   };
   txn.setOp(helper);
   const joined = startup(txn, helper.id);

@@ -3,6 +3,9 @@ import { OPS } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
 
+/** The ops that all function-graph tracers share (kernel/trace/fgraph.c, 6.12). */
+export const GRAPH_OPS = 'graph_ops';
+
 /** Registered ops that filter on this site, newest first: what a walk of ftrace_ops_list finds. */
 export function opsAt(txn: Txn, site: number): readonly FtraceOps[] {
   return (txn.opsBySite.get(site) ?? []).map((id) => txn.op(id));

@@ -47,6 +47,20 @@ function traceFunctionMoved(txn: Txn): boolean {
   return true;
 }
 
+/** What startup did before the site was refused. A BPF trampoline that is asked for ORIG_STACK (EAGAIN) registers the same ops again. */
+function rollBack(txn: Txn, id: string): void {
+  const ops = removeFromList(txn, txn.op(id));
+  updateTraceFunction(txn);
+  freeTrampoline(txn, txn.setOp({ ...ops, flags: ops.flags & ~(OPS.ENABLED | OPS.ADDING) }));
+}
+
+/** The private trampoline goes once nobody can be in it. */
+function freeTrampoline(txn: Txn, ops: FtraceOps): FtraceOps {
+  if (!hasFlag(ops, OPS.ALLOC_TRAMP) || ops.trampoline === undefined) return ops;
+  remove(txn, ops.trampoline, hasFlag(ops, OPS.DYNAMIC) ? ['rcu_tasks_rude', 'rcu_tasks'] : []);
+  return txn.setOp({ ...ops, trampoline: undefined, trampolineSize: 0, flags: ops.flags & ~OPS.ALLOC_TRAMP });
+}
+
 /** register_ftrace_function_nolock → ftrace_startup. */
 export function startup(txn: Txn, id: string): Fault | undefined {
   const unusable = ftraceUsable(txn);
@@ -56,7 +70,10 @@ export function startup(txn: Txn, id: string): Fault | undefined {
   updateTraceFunction(txn);
   ops = txn.setOp({ ...ops, flags: ops.flags | OPS.ENABLED | OPS.ADDING });
   const fault = updateIpmodify(txn, ops, ImmutableSet<number>(), explicit(ops.filter));
-  if (fault !== undefined) return fault;
+  if (fault !== undefined) {
+    rollBack(txn, id);
+    return fault;
+  }
   const isUpdateCalls = updateRecords(txn, ops, sitesOf(txn, ops.filter), true);
   const isUpdateTraceFunc = traceFunctionMoved(txn);
   modifyAllCode(txn, { isUpdateCalls, isUpdateTraceFunc }, sitesOf(txn, ops.filter));
@@ -88,10 +105,7 @@ export function unregisterFtraceFunction(txn: Txn, id: string): Fault | undefine
   txn.removing = ops;
   modifyAllCode(txn, { isUpdateCalls, isUpdateTraceFunc }, sitesOf(txn, ops.filter));
   txn.removing = undefined;
-  if (hasFlag(ops, OPS.ALLOC_TRAMP) && ops.trampoline !== undefined) {
-    remove(txn, ops.trampoline, hasFlag(ops, OPS.DYNAMIC) ? ['rcu_tasks_rude', 'rcu_tasks'] : []);
-    ops = txn.setOp({ ...ops, trampoline: undefined, trampolineSize: 0, flags: ops.flags & ~OPS.ALLOC_TRAMP });
-  }
+  ops = freeTrampoline(txn, ops);
   cleanupDirectAfterIpmodify(txn, ops);
   return undefined;
 }

@@ -23,6 +23,7 @@ function kprobeOps(world: World, id: string, flags: number, pointer: bigint): Ft
     directCall: undefined,
     attachment: undefined,
     bpfFunction: undefined,
+    livepatchedFunction: undefined,
   };
 }
 
@@ -46,6 +47,7 @@ export function initialState(world: World): KernelState {
       [KPROBE_IPMODIFY_OPS, kprobeOps(world, KPROBE_IPMODIFY_OPS, OPS.IPMODIFY, world.kprobeIpmodifyOpsPointer)],
     ]),
     opsBySite: ImmutableMap(),
+    graphTracers: [],
     directFunctions: ImmutableMap(),
     kprobes: ImmutableMap(),
     kprobeTable: ImmutableMap(),
@@ -56,6 +58,7 @@ export function initialState(world: World): KernelState {
       allocations: ImmutableMap(),
       nextData: DATA_START,
     },
+    livepatches: ImmutableMap(),
     attachments: ImmutableMap(),
     revisions: ImmutableMap(),
     quarantined: ImmutableMap(),

@@ -33,6 +33,8 @@ export interface FtraceOps {
   readonly attachment: string | undefined;
   /** Traced function of the BPF trampoline behind it. */
   readonly bpfFunction: number | undefined;
+  /** Old function of the livepatches behind it. */
+  readonly livepatchedFunction: number | undefined;
 }
 
 export interface FtraceState {
@@ -94,6 +96,7 @@ export interface TrampLink {
   /** Identity of the program: attaching the same one twice is EBUSY. */
   readonly program: string;
   readonly cookie: bigint;
+  readonly sleepable: boolean;
 }
 
 export interface BpfTrampoline {
@@ -108,6 +111,23 @@ export interface BpfTrampoline {
   readonly image: { readonly at: number; readonly size: number } | undefined;
   readonly isFtraceManaged: boolean;
   readonly ops: string;
+}
+
+/** struct klp_func: one patch's replacement of one function. */
+export interface Replacement {
+  readonly attachment: string;
+  /** Name of the patch (the module's). */
+  readonly patch: string;
+  /** Where calls go instead. */
+  readonly at: number;
+}
+
+/** struct klp_ops: all patches of a function share one ftrace_ops; the top of the stack runs. */
+export interface LivepatchedFunction {
+  readonly func: number;
+  readonly ops: string;
+  /** Newest first. */
+  readonly stack: readonly Replacement[];
 }
 
 export interface Allocation {
@@ -155,12 +175,16 @@ export interface KernelState {
   readonly ops: ImmutableMap<string, FtraceOps>;
   /** Registered ops by site they filter on, newest first. Derived from `ops`; kept for speed. */
   readonly opsBySite: ImmutableMap<number, readonly string[]>;
+  /** Function-graph tracers: attachment → its sites. They share one ops (graph_ops) whose filter is their union. Oldest first. */
+  readonly graphTracers: readonly { readonly attachment: string; readonly sites: ImmutableSet<number> }[];
   /** direct_functions: site → what it calls directly. */
   readonly directFunctions: ImmutableMap<number, number>;
   readonly kprobes: ImmutableMap<string, Kprobe>;
   readonly kprobeTable: ImmutableMap<number, KprobeEntry>;
   readonly trampolines: ImmutableMap<number, BpfTrampoline>;
   readonly arena: ArenaState;
+  /** Livepatched functions: offset of the old function → its stack of replacements. */
+  readonly livepatches: ImmutableMap<number, LivepatchedFunction>;
   readonly attachments: ImmutableMap<string, Attachment>;
   /** Times the bytes or owners of a site changed; absent = 0. */
   readonly revisions: ImmutableMap<number, number>;

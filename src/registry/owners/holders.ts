@@ -1,5 +1,5 @@
 import type { Holder } from '../../base/index.ts';
-import { hasFlag, opsAt } from '../ftrace/ops-list.ts';
+import { GRAPH_OPS, hasFlag, opsAt } from '../ftrace/ops-list.ts';
 import { OPS } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
@@ -19,6 +19,10 @@ export function opsAttachments(txn: Txn, ops: FtraceOps, site: number): readonly
       ? []
       : [...links.fentry, ...links.fmod_ret, ...links.fexit].map((link) => link.attachment);
   }
+  if (ops.id === GRAPH_OPS)
+    return txn.graphTracers.filter((tracer) => tracer.sites.has(site)).map((tracer) => tracer.attachment);
+  if (ops.livepatchedFunction !== undefined)
+    return (txn.livepatches.get(ops.livepatchedFunction)?.stack ?? []).map((each) => each.attachment);
   return hasFlag(ops, OPS.STUB) ? [] : kprobeAttachments(txn, site);
 }
 

@@ -1,10 +1,24 @@
 import type { OwnerKind } from '../model/request.ts';
-import { fentryOwner } from './fentry.ts';
+import { fentryOwner, fexitOwner, fmodRetOwner } from './bpf-tracing.ts';
+import { fprobeOwner, kprobeMultiOwner, kretprobeMultiOwner } from './fprobe.ts';
 import { ftraceDirectOwner, ftraceOwner } from './ftrace.ts';
 import { kprobeOwner, kretprobeOwner } from './kprobe.ts';
+import { livepatchOwner } from './livepatch.ts';
 import type { Owner } from './owner.ts';
 
 /** The kinds that are built. */
 export const OWNERS: ReadonlyMap<OwnerKind, Owner> = new Map(
-  [kprobeOwner, kretprobeOwner, ftraceOwner, ftraceDirectOwner, fentryOwner].map((owner) => [owner.kind, owner]),
+  [
+    kprobeOwner,
+    kretprobeOwner,
+    kprobeMultiOwner,
+    kretprobeMultiOwner,
+    fprobeOwner,
+    ftraceOwner,
+    ftraceDirectOwner,
+    fentryOwner,
+    fexitOwner,
+    fmodRetOwner,
+    livepatchOwner,
+  ].map((owner) => [owner.kind, owner]),
 );

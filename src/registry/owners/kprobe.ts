@@ -1,6 +1,8 @@
 import { err, invariant, ok, type Result } from '../../base/index.ts';
 import { kprobeAddress } from '../kprobe/address.ts';
+import { frontDoor } from '../kprobe/event.ts';
 import { disableKprobe, enableKprobe, registerKprobe, unregisterKprobe } from '../kprobe/register.ts';
+import type { Place } from '../place.ts';
 import { KRETPROBE_BLACKLISTED, KRETPROBE_NOT_ENTRY } from '../rules/kprobe.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
@@ -13,13 +15,13 @@ const DEFAULT_MAX_ACTIVE = 10;
 
 const COMMON: OptionSpecs = {
   optimize: { type: 'boolean', isBuilt: false },
-  via: { type: 'enum', values: ['kernel', 'perf', 'tracefs'], built: ['kernel'] },
+  via: { type: 'enum', values: ['kernel', 'perf', 'tracefs'], built: ['kernel', 'perf', 'tracefs'] },
 };
 
 const maxActive = (options: Options): number =>
   typeof options['maxActive'] === 'number' ? options['maxActive'] : DEFAULT_MAX_ACTIVE;
 
-function place(request: OwnerRequest) {
+function placeOf(request: OwnerRequest): Place {
   invariant(request.target.kind === 'place', 'a kprobe has one place');
   return request.target.place;
 }
@@ -31,12 +33,16 @@ function register(
   hasPostHandler: boolean,
 ): Result<Attached> {
   const { identity, options } = request;
+  const isEvent = options['via'] === 'perf' || options['via'] === 'tracefs';
   const addr = registerKprobe(
     txn,
-    { id: identity.id, kind, isDisabled: false, hasPostHandler, maxActive: maxActive(options) },
-    place(request),
+    { id: identity.id, kind, isDisabled: isEvent, hasPostHandler, maxActive: maxActive(options) },
+    placeOf(request),
   );
-  return addr.ok ? ok({ sites: [addr.value], owned: [] }) : addr;
+  if (!addr.ok) return addr;
+  // An event registers its probe disabled and enables it when perf or tracefs switches the event on.
+  const fault = isEvent ? enableKprobe(txn, identity.id) : undefined;
+  return fault === undefined ? ok({ sites: [addr.value], owned: [] }) : err(fault);
 }
 
 const leave: Pick<Owner, 'detach' | 'setEnabled'> = {
@@ -52,7 +58,11 @@ export const kprobeOwner: Owner = {
   kind: 'kprobe',
   options: { ...COMMON, postHandler: { type: 'boolean' } },
   takes: [],
-  attach: (txn, request) => register(txn, request, 'kprobe', flag(request.options, 'postHandler')),
+  attach(txn, request) {
+    const hasPostHandler = flag(request.options, 'postHandler');
+    const fault = frontDoor(txn, placeOf(request), request.options, hasPostHandler);
+    return fault === undefined ? register(txn, request, 'kprobe', hasPostHandler) : err(fault);
+  },
   ...leave,
 };
 
@@ -62,7 +72,9 @@ export const kretprobeOwner: Owner = {
   options: { ...COMMON, maxActive: { type: 'integer', min: 1, max: 4096 } },
   takes: [],
   attach(txn, request) {
-    const resolved = kprobeAddress(txn, place(request));
+    const refused = frontDoor(txn, placeOf(request), request.options, false);
+    if (refused !== undefined) return err(refused);
+    const resolved = kprobeAddress(txn, placeOf(request));
     if (!resolved.ok) return resolved;
     const where = txn.place(resolved.value.addr);
     if (!resolved.value.isFunctionEntry)

@@ -7,6 +7,7 @@ export type OptionSpec =
   | { readonly type: 'boolean'; readonly isBuilt?: false }
   | { readonly type: 'integer'; readonly min: number; readonly max: number }
   | { readonly type: 'u64' }
+  | { readonly type: 'name' }
   | { readonly type: 'enum'; readonly values: readonly string[]; readonly built: readonly string[] };
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
@@ -18,6 +19,8 @@ function describe(spec: OptionSpec): string {
       return 'true or false';
     case 'integer':
       return `an integer from ${spec.min} to ${spec.max}`;
+    case 'name':
+      return 'a string of 1 to 64 printable characters';
     case 'u64':
       return 'a whole number from 0 to 2^53, or 0x and up to 16 hex digits as a string';
     case 'enum':
@@ -31,6 +34,8 @@ function isValid(spec: OptionSpec, value: unknown): boolean {
       return typeof value === 'boolean';
     case 'integer':
       return Number.isInteger(value) && (value as number) >= spec.min && (value as number) <= spec.max;
+    case 'name':
+      return typeof value === 'string' && /^[\x20-\x7e]{1,64}$/.test(value);
     case 'u64':
       return (
         (Number.isSafeInteger(value) && (value as number) >= 0) ||

@@ -62,6 +62,54 @@ export const BPF_DENY_LIST: Rule = {
   remedies: ['Trace a caller.'],
 };
 
+export const BPF_RETURN_TOO_LARGE: Rule = {
+  id: 'bpf.target.return-too-large',
+  title: 'The return value does not fit a register',
+  errno: 'EOPNOTSUPP',
+  what: 'fexit and fmod_ret are refused at a function whose return value has more than 8 bytes.',
+  why: 'The trampoline keeps the return value in one word for the programs to read. fentry does not, and is accepted.',
+  linux: 'arch_prepare_bpf_trampoline and check of func_model.ret_size, kernel/bpf/verifier.c (6.12)',
+  range: '6.2+',
+  strictness: 'both',
+  remedies: ['Use fentry or a kretprobe.'],
+};
+
+export const BPF_NOT_MODIFIABLE: Rule = {
+  id: 'bpf.target.not-modifiable',
+  title: 'fmod_ret is not allowed at this function',
+  errno: 'EINVAL',
+  what: 'fmod_ret is refused at a function that is neither error-injectable, nor in a BTF id set for fmod_ret, nor named `security_*`.',
+  why: 'The program may skip the function and answer in its place, which most functions do not survive.',
+  linux: 'check_attach_modify_return, kernel/bpf/verifier.c (6.12)',
+  range: '5.7+',
+  strictness: 'both',
+  remedies: ['Use fexit to see the result, or fmod_ret on the LSM hook (`security_*`) of the operation.'],
+};
+
+export const BPF_NOT_SLEEPABLE: Rule = {
+  id: 'bpf.target.not-sleepable',
+  title: 'A sleepable program is not allowed at this function',
+  errno: 'EINVAL',
+  what: 'A sleepable fentry, fexit or fmod_ret program is refused at a function that is neither error-injectable nor marked sleepable in a BTF id set for fmod_ret.',
+  why: 'The function may be called where sleeping is forbidden.',
+  linux: 'bpf_check_attach_target, kernel/bpf/verifier.c (6.12)',
+  range: '5.10+',
+  strictness: 'both',
+  remedies: ['Load the program without `sleepable`.'],
+};
+
+export const BPF_NORETURN: Rule = {
+  id: 'bpf.target.noreturn',
+  title: 'The function never returns',
+  errno: 'EINVAL',
+  what: 'fexit and fmod_ret are refused at functions that do not return (do_exit, make_task_dead and their like).',
+  why: 'The trampoline calls the function and waits for it; its reference would never be given back.',
+  linux: 'noreturn_deny in check_attach_btf_id, kernel/bpf/verifier.c (6.12)',
+  range: '6.12+ (stable)',
+  strictness: 'both',
+  remedies: ['Use fentry.'],
+};
+
 export const BPF_NOT_PATCHABLE: Rule = {
   id: 'bpf.site.not-patchable',
   title: 'The function has no place for a BPF trampoline',
@@ -130,6 +178,10 @@ export const BPF_RULES: readonly Rule[] = [
   BPF_NOT_A_FUNCTION_ENTRY,
   BPF_PROTOTYPE,
   BPF_DENY_LIST,
+  BPF_RETURN_TOO_LARGE,
+  BPF_NOT_MODIFIABLE,
+  BPF_NOT_SLEEPABLE,
+  BPF_NORETURN,
   BPF_NOT_PATCHABLE,
   BPF_TOO_MANY_PROGRAMS,
   BPF_SAME_PROGRAM,

@@ -185,6 +185,42 @@ export const KRETPROBE_BLACKLISTED: Rule = {
   remedies: ['Use a kprobe.'],
 };
 
+export const KPROBE_EVENT_AMBIGUOUS: Rule = {
+  id: 'kprobe.event.ambiguous-symbol',
+  title: 'Several functions have this name',
+  errno: 'EADDRNOTAVAIL',
+  what: 'A kprobe through perf or tracefs is refused when its symbol names more than one address. Through tracefs 6.12 answers EINVAL.',
+  why: 'Static functions of different files may share a name, and probing the first of them has surprised people. register_kprobe itself takes the first.',
+  linux: 'validate_probe_symbol, kernel/trace/trace_kprobe.c (6.12)',
+  range: '6.6+ (and stable)',
+  strictness: 'both',
+  remedies: ['Give the address of the one that is meant (`GET /v1/symbols/NAME` lists them).'],
+};
+
+export const KPROBE_EVENT_UNKNOWN: Rule = {
+  id: 'kprobe.event.unknown-symbol',
+  title: 'No such symbol',
+  errno: 'ENOENT',
+  what: 'A kprobe through perf or tracefs names a symbol that kallsyms does not have. Through tracefs 6.12 answers EINVAL.',
+  why: 'The event is checked before it is registered.',
+  linux: 'validate_probe_symbol, kernel/trace/trace_kprobe.c (6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Look the name up with `GET /v1/symbols?match=…`.'],
+};
+
+export const KPROBE_EVENT_NOTRACE: Rule = {
+  id: 'kprobe.event.notrace',
+  title: 'A kprobe event must not be on a notrace function',
+  errno: 'EINVAL',
+  what: 'A kprobe through perf or tracefs is refused in a function without an ftrace site; register_kprobe accepts it.',
+  why: 'Kprobe events run tracing code, and functions that tracing itself uses are marked notrace. CONFIG_KPROBE_EVENTS_ON_NOTRACE lifts the check.',
+  linux: 'within_notrace_func, kernel/trace/trace_kprobe.c (6.12)',
+  range: '4.20+',
+  strictness: 'both',
+  remedies: ['Probe a caller, or use register_kprobe (`via: "kernel"`).'],
+};
+
 export const KPROBE_RULES: readonly Rule[] = [
   KPROBE_ADDRESS_UNKNOWN,
   KPROBE_NOT_TEXT,
@@ -201,4 +237,7 @@ export const KPROBE_RULES: readonly Rule[] = [
   KPROBE_POST_HANDLER_MIX,
   KRETPROBE_NOT_ENTRY,
   KRETPROBE_BLACKLISTED,
+  KPROBE_EVENT_AMBIGUOUS,
+  KPROBE_EVENT_UNKNOWN,
+  KPROBE_EVENT_NOTRACE,
 ];

@@ -1,0 +1,288 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { Set as ImmutableSet } from 'immutable';
+import { builtinImage } from '../../../test/support/images.ts';
+import { RegistryLab, withBytes, withoutSymbols } from '../../../test/support/registry-lab.ts';
+import { ERRNO, type Fault } from '../../base/index.ts';
+import type { FunctionPrototype, KernelImage } from '../../image/index.ts';
+import { linkProgram } from '../bpf/trampoline.ts';
+import { registerFtraceDirect } from '../ftrace/direct.ts';
+import { OPS } from '../model/flags.ts';
+import { type AttachRequest, OWNER_KINDS, type OwnerKind, type Strictness } from '../model/request.ts';
+import { OWNERS } from '../owners/index.ts';
+import { RULES } from './index.ts';
+
+/** Refusals that the coordinator makes by these rules; its own tests have their cases. */
+const BY_THE_COORDINATOR = ['attachment.not-yours', 'place.unknown', 'symbol.ambiguous'];
+
+interface Case {
+  /** The strictness that refuses; a rule for both is tried in both. */
+  readonly refuse: (lab: RegistryLab) => Fault;
+  /** Errno when it is not the rule's usual one. */
+  readonly errno?: Fault['errno'];
+  /** Attachments that must be named as holders, by client. */
+  readonly holders?: readonly string[];
+  /** Another image than the built-in one. */
+  readonly image?: (image: KernelImage) => KernelImage;
+}
+
+const F = 'tcp_set_state';
+
+const asked =
+  (kind: AttachRequest['kind'], target: AttachRequest['target'], options: Readonly<Record<string, unknown>> = {}) =>
+  (lab: RegistryLab): Fault =>
+    lab.refused(kind, target, options);
+
+function faultOf(outcome: ReturnType<RegistryLab['detach']>['outcome']): Fault {
+  assert.equal(outcome.kind, 'refused');
+  return (outcome as Extract<typeof outcome, { kind: 'refused' }>).fault;
+}
+
+const atOffset =
+  (offset: (lab: RegistryLab) => number | undefined) =>
+  (lab: RegistryLab): Fault =>
+    lab.refused('kprobe', lab.address(offset(lab) ?? Number.NaN));
+
+/** The image, with another prototype for `F`. */
+const prototype =
+  (change: (prototype: FunctionPrototype) => FunctionPrototype) =>
+  (image: KernelImage): KernelImage => {
+    const { btf } = image;
+    assert.ok(btf !== undefined);
+    const changed = (name: string): FunctionPrototype | undefined => {
+      const found = btf.prototype(name);
+      return found === undefined || name !== F ? found : change(found);
+    };
+    return { ...image, btf: { count: btf.count, id: (name) => btf.id(name), prototype: changed } };
+  };
+
+const bodyIs =
+  (hex: string) =>
+  (image: KernelImage): KernelImage =>
+    withBytes(image, (image.symbols.offsetOf(F) as number) + 9, hex);
+
+/** A link that the interface cannot make yet: the same program twice. */
+function linkTwice(lab: RegistryLab, count: number, program: (index: number) => string): Fault {
+  const txn = lab.view();
+  const func = lab.at(F);
+  for (let i = 0; i < count; i++) {
+    const link = {
+      attachment: `a${i}`,
+      kind: 'fentry' as const,
+      entry: func,
+      prog: 1n,
+      program: program(i),
+      cookie: 0n,
+      sleepable: false,
+    };
+    const fault = linkProgram(txn, { func, name: F, argSizes: [8, 4] }, link, 'linux');
+    if (fault !== undefined) return fault;
+  }
+  assert.fail('all were linked');
+}
+
+function kindNotBuilt(): OwnerKind {
+  const kind = OWNER_KINDS.find((each) => !OWNERS.has(each));
+  assert.ok(kind !== undefined, 'every kind is built: the rule can go');
+  return kind;
+}
+
+function optionNotBuilt(): { readonly kind: OwnerKind; readonly name: string; readonly value: unknown } {
+  for (const { kind, options } of OWNERS.values())
+    for (const [name, spec] of Object.entries(options)) {
+      if (spec.type === 'boolean' && spec.isBuilt === false) return { kind, name, value: true };
+      const value = spec.type === 'enum' ? spec.values.find((each) => !spec.built.includes(each)) : undefined;
+      if (value !== undefined) return { kind, name, value };
+    }
+  return assert.fail('every option is built: the rule can go');
+}
+
+const CASES: Readonly<Record<string, Case>> = {
+  'kind.not-built': { refuse: (lab) => lab.refused(kindNotBuilt(), F) },
+  'option.not-built': {
+    refuse: (lab) => {
+      const { kind, name, value } = optionNotBuilt();
+      return lab.refused(kind, F, { [name]: value });
+    },
+  },
+  'option.invalid': { refuse: asked('kprobe', F, { postHandler: 'yes' }) },
+  'target.invalid': { refuse: asked('kprobe', 'no place') },
+  'program.unknown': { refuse: (lab) => faultOf(lab.decide({ kind: 'fentry', target: F, program: 'prog_1' }).outcome) },
+  'attachment.unknown': { refuse: (lab) => faultOf(lab.detach('att_0').outcome) },
+  'attachment.not-switchable': {
+    refuse: (lab) => faultOf(lab.setEnabled(lab.attach('ftrace', F).id, false).outcome),
+  },
+  'site.unexpected-bytes': {
+    refuse: (lab) => {
+      lab.vandalize(lab.at(F, 4), 'cc');
+      return lab.refused('ftrace', F);
+    },
+  },
+  'site.quarantined': {
+    refuse: (lab) => {
+      lab.vandalize(lab.at(F, 4), 'cc');
+      lab.refused('ftrace', F);
+      lab.vandalize(lab.at(F, 4), '0f');
+      return lab.refused('ftrace', F);
+    },
+  },
+
+  'kprobe.address.unknown': { refuse: asked('kprobe', 'tcp_set_stat') },
+  'kprobe.address.not-text': { refuse: asked('kprobe', 'start_kernel') },
+  'kprobe.address.blacklisted': { refuse: asked('kprobe', 'get_kprobe') },
+  'kprobe.address.jump-label': { refuse: atOffset((lab) => lab.world.image.jumpLabels.code[0]) },
+  'kprobe.address.static-call': { refuse: atOffset((lab) => lab.world.image.staticCalls.site[0]) },
+  'kprobe.address.static-call-trampoline': {
+    refuse: atOffset((lab) => lab.world.image.staticCalls.trampolines[0]?.start),
+  },
+  'kprobe.address.ftrace-caller': { refuse: asked('kprobe', 'ftrace_regs_caller') },
+  'kprobe.address.bug-site': { refuse: atOffset((lab) => lab.world.image.bugTable[0]) },
+  'kprobe.address.padding': { refuse: asked('kprobe', `__pfx_${F}`) },
+  'kprobe.insn.not-a-boundary': { refuse: asked('kprobe', `${F}+0x6`) },
+  // mov %eax,%ss holds exceptions back for one instruction.
+  'kprobe.insn.not-copyable': { refuse: asked('kprobe', `${F}+0x9`), image: bodyIs('8ed0') },
+  // call *(%rax)
+  'kprobe.insn.not-emulatable': { refuse: asked('kprobe', `${F}+0x9`), image: bodyIs('ff10') },
+  'kprobe.ftrace.post-handler-mix': {
+    refuse: (lab) => {
+      lab.attach('kprobe', F, {}, 'first');
+      return lab.refused('kprobe', F, { postHandler: true });
+    },
+    holders: ['first'],
+  },
+  'kretprobe.not-function-entry': { refuse: asked('kretprobe', `${F}+0x9`) },
+  'kretprobe.blacklisted': {
+    refuse: asked('kretprobe', '__switch_to'),
+    image: (image) => withBytes(image, image.symbols.offsetOf('__switch_to') as number, '0f1f4000'),
+  },
+
+  'ftrace.disabled': {
+    refuse: (lab) => {
+      lab.vandalize(lab.at(F, 4), 'cc');
+      return lab.refused('ftrace', F);
+    },
+  },
+  'ftrace.unavailable': {
+    refuse: asked('ftrace', F),
+    image: (image) => withoutSymbols(image, 'ftrace_regs_caller'),
+  },
+  'ftrace.filter.not-a-site': { refuse: asked('ftrace', `${F}+0x20`) },
+  'ftrace.filter.no-match': { refuse: asked('ftrace', { pattern: 'no_such_*' }) },
+  'ftrace.filter.absent': {
+    refuse: (lab) => {
+      const plain = lab.attach('kprobe', F);
+      const post = lab.attach('kprobe', F, { postHandler: true });
+      lab.setEnabled(plain.id, false);
+      return faultOf(lab.setEnabled(post.id, false).outcome);
+    },
+  },
+  'ftrace.ipmodify.exclusive': {
+    refuse: (lab) => {
+      lab.attach('kprobe', F, { postHandler: true }, 'first');
+      lab.attach('ftrace', F, {}, 'bystander');
+      return lab.refused('ftrace', F, { ipmodify: true });
+    },
+    holders: ['first'],
+  },
+  'ftrace.ipmodify.empty-filter': {
+    refuse: (lab) => {
+      const txn = lab.view();
+      const [any] = txn.opsTable.values();
+      assert.ok(any !== undefined);
+      txn.setOp({ ...any, id: 'empty', flags: OPS.INITIALIZED, filter: ImmutableSet<number>() });
+      return registerFtraceDirect(txn, 'empty', lab.at('ftrace_stub')) ?? assert.fail('granted');
+    },
+  },
+  'ftrace.direct.exclusive': {
+    refuse: (lab) => {
+      lab.attach('ftrace', F, {}, 'bystander');
+      lab.attach('fentry', F, {}, 'first');
+      lab.attach('fentry', F, {}, 'second');
+      return lab.refused('ftrace_direct', F);
+    },
+    holders: ['first', 'second'],
+  },
+  'ftrace.direct.not-sharing': {
+    refuse: (lab) => {
+      lab.attach('ftrace_direct', F, {}, 'first');
+      return lab.refused('ftrace', F, { ipmodify: true });
+    },
+    holders: ['first'],
+  },
+  'ftrace.ipmodify.peer-not-asked': {
+    refuse: (lab) => {
+      lab.attach('kprobe', 'vfs_read', { postHandler: true });
+      lab.attach('ftrace_direct', F, {}, 'first');
+      return lab.refused('kprobe', F, { postHandler: true });
+    },
+    holders: ['first'],
+  },
+
+  'bpf.target.no-btf': { refuse: asked('fentry', F), image: (image) => ({ ...image, btf: undefined }) },
+  'bpf.target.no-symbol': { refuse: asked('fentry', 'tcp_set_stat') },
+  'bpf.target.not-entry': { refuse: asked('fentry', `${F}+0x9`) },
+  'bpf.target.prototype': {
+    refuse: asked('fentry', F),
+    image: prototype((found) => ({ ...found, isVariadic: true })),
+  },
+  'bpf.target.deny-list': { refuse: asked('fentry', 'migrate_disable') },
+  'bpf.site.not-patchable': { refuse: asked('fentry', '__bpf_prog_enter') },
+  'bpf.trampoline.too-many-programs': {
+    refuse: (lab) => {
+      for (let i = 0; i < 38; i++) lab.attach('fentry', F, {}, `client-${i}`);
+      return lab.refused('fentry', F);
+    },
+    holders: Array.from({ length: 38 }, (_, i) => `client-${i}`),
+  },
+  'bpf.trampoline.same-program': { refuse: (lab) => linkTwice(lab, 2, () => 'prog_1') },
+  'bpf.trampoline.layout-mix': {
+    refuse: (lab) => {
+      lab.attach('fentry', F, {}, 'first');
+      return lab.refused('fentry', F, { layout: 'seed' });
+    },
+    holders: ['first'],
+  },
+};
+
+/** Rules that no request reaches as things stand, and why. */
+const UNREACHED: Readonly<Record<string, string>> = {
+  'bpf.trampoline.too-big': '38 fentry programs fit a page with every cookie; fexit and fmod_ret come later',
+};
+
+const strictnesses = (strictness: 'both' | 'safe' | 'linux'): readonly Strictness[] =>
+  strictness === 'both' ? ['safe', 'linux'] : [strictness];
+
+describe('every rule', () => {
+  it('has a case here or in the coordinator', () => {
+    const covered = [...Object.keys(CASES), ...Object.keys(UNREACHED), ...BY_THE_COORDINATOR].sort();
+    assert.deepEqual(covered, [...RULES.keys()].sort());
+  });
+
+  for (const [id, { refuse, errno, holders, image }] of Object.entries(CASES))
+    for (const strictness of strictnesses(RULES.get(id)?.strictness ?? 'both'))
+      it(`${id} refuses, ${strictness}`, async () => {
+        const builtin = await builtinImage();
+        const lab = new RegistryLab(image === undefined ? builtin : image(builtin), strictness);
+        const fault = refuse(lab);
+        const rule = RULES.get(id);
+        assert.ok(rule !== undefined);
+        assert.deepEqual([fault.rule, fault.errno], [id, errno ?? rule.errno], fault.detail);
+        assert.deepEqual((fault.holders ?? []).map(({ client }) => client).sort(), [...(holders ?? [])].sort());
+        assert.match(fault.detail, /^[^\n]+\.$/, 'one sentence');
+        assert.equal(fault.linux, rule.linux);
+        assert.deepEqual(fault.remedies?.slice(-rule.remedies.length || fault.remedies.length), rule.remedies);
+      });
+
+  for (const rule of RULES.values())
+    it(`${rule.id} explains itself`, () => {
+      assert.match(rule.id, /^[a-z]+(\.[a-z-]+)+$/);
+      assert.ok(Object.hasOwn(ERRNO, rule.errno));
+      for (const text of [rule.title, rule.what, rule.why, rule.linux, rule.range])
+        assert.ok(text.length > 2 || text === 'all');
+      for (const text of [rule.what, rule.why, ...rule.remedies]) assert.match(text, /[.)…]$/, text);
+      if (rule.errno === 'EBUSY' || rule.errno === 'E2BIG') assert.ok(rule.remedies.length > 0, 'a way out');
+      const page = new URL(`../../../docs/rules/${rule.id}.md`, import.meta.url);
+      assert.ok(existsSync(page), `no page docs/rules/${rule.id}.md: npm run docs makes it`);
+    });
+});
