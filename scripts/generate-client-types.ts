@@ -59,6 +59,7 @@ function members(schema: Schema): string[] {
 export function clientTypes(schemas: Readonly<Record<string, Schema>>): string {
   const interfaces = Object.entries(schemas).map(([name, schema]) => {
     const doc = schema.description === undefined ? '' : `/** ${schema.description} */\n`;
+    if (schema.enum !== undefined) return `export type ${name} = ${typeOf(schema)};\n`;
     const body = members(schema)
       .flatMap((m) => m.split('\n'))
       .map((line) => `  ${line}\n`);

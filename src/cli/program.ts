@@ -1,0 +1,206 @@
+/** The command line: every command, its options, and the exit status. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { AddressError, UnreachableError } from '../client/index.ts';
+import * as change from './commands/change.ts';
+import { events } from './commands/events.ts';
+import * as look from './commands/look.ts';
+import { type CommonOptions, type Context, createContext, DEFAULT_SERVER } from './context.ts';
+import type { ExitCode, Io } from './io.ts';
+import { type ServeOptions, serve } from './serve.ts';
+import { renderUsage, UsageError } from './usage.ts';
+
+function positive(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It must be a positive integer.');
+  return Number(text);
+}
+
+function sequence(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be an event sequence.');
+  return Number(text);
+}
+
+const repeated = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+
+/** Runs a command and keeps its exit status. */
+type Finish = (code: ExitCode) => void;
+
+function clientCommand(program: Command, name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option('--json', 'print the answer as JSON')
+    .option('--server <url>', `http://HOST:PORT or unix:PATH (env KTEXTD_SERVER, default ${DEFAULT_SERVER})`);
+}
+
+function addLookCommands(program: Command, io: Io, finish: Finish): void {
+  const at = (options: CommonOptions): Context => createContext(io, options);
+  clientCommand(program, 'image', 'the kernel that is loaded').action(async (o: CommonOptions) =>
+    finish(await look.image(at(o))),
+  );
+  clientCommand(program, 'symbols', 'symbols that match, and what can be attached to them')
+    .argument('[glob]', 'pattern of * and ?')
+    .addOption(
+      new Option('--attachable <kind>', 'only where this attaches').choices([
+        'kprobe',
+        'ftrace',
+        'fentry',
+        'fmodRet',
+        'livepatch',
+      ]),
+    )
+    .option('--limit <n>', 'how many at most', positive, 100)
+    .action(
+      async (glob: string | undefined, o: CommonOptions & { readonly limit: number; readonly attachable?: string }) =>
+        finish(await look.symbols(at(o), glob, o)),
+    );
+  clientCommand(program, 'disasm', 'instructions at a place')
+    .argument('<place>')
+    .option('--length <bytes>', 'how many bytes', positive, 64)
+    .action(async (place: string, o: CommonOptions & { readonly length: number }) =>
+      finish(await look.disasm(at(o), place, o.length)),
+    );
+  clientCommand(program, 'ls', 'attachments')
+    .option('--kind <kind>', 'only this kind')
+    .option('--place <place>', 'only those at this place')
+    .action(async (o: CommonOptions & { readonly kind?: string; readonly place?: string }) => {
+      const query = {
+        ...(o.kind === undefined ? {} : { kind: o.kind }),
+        ...(o.place === undefined ? {} : { place: o.place }),
+      };
+      finish(await look.ls(at(o), query));
+    });
+  clientCommand(program, 'site', 'one site: bytes, owners, revision, what is left')
+    .argument('<place>')
+    .action(async (place: string, o: CommonOptions) => finish(await look.site(at(o), place)));
+  clientCommand(program, 'audit', 'compare all text with what its owners account for').action(
+    async (o: CommonOptions) => finish(await look.audit(at(o))),
+  );
+  clientCommand(program, 'rules', 'what can be refused, and why')
+    .argument('[id]')
+    .action(async (id: string | undefined, o: CommonOptions) => finish(await look.rules(at(o), id)));
+}
+
+function addChangeCommands(program: Command, io: Io, finish: Finish): void {
+  const at = (options: CommonOptions): Context => createContext(io, options);
+  clientCommand(
+    program,
+    'attach',
+    'attach, as bpftrace users say it: kprobe:tcp_set_state+0x10, fentry:tcp_set_state, kprobe_multi:tcp_*',
+  )
+    .argument('<spec>', 'KIND:PLACE')
+    .option('-o, --option <key=value>', 'an option of the kind; may be repeated', repeated, [])
+    .option('--post-handler', 'kprobe: also run after the instruction')
+    .option('--save-regs', 'ftrace: save all registers')
+    .option('--ipmodify', 'ftrace: may change the instruction pointer')
+    .option('--shares-ipmodify', 'ftrace_direct: has an ops_func that agrees')
+    .option('--sleepable', 'fentry, fexit, fmod_ret: a sleepable program')
+    .addOption(new Option('--via <door>', 'kprobe, kretprobe: which front door').choices(['kernel', 'perf', 'tracefs']))
+    .option('--program <id>', 'the program to attach')
+    .option('--idempotency-key <key>', 'a repeat with this key gets the first answer')
+    .action(async (spec: string, o: CommonOptions & change.AttachFlags) => finish(await change.attach(at(o), spec, o)));
+  clientCommand(program, 'detach', 'detach')
+    .argument('<id>', 'attachment')
+    .action(async (id: string, o: CommonOptions) => finish(await change.detach(at(o), id)));
+  clientCommand(program, 'plan', 'what steps would do; nothing is changed')
+    .argument('<file>', 'JSON {"steps": [{"attach": {…}} or {"detach": ID}]}; - is standard input')
+    .option('--kernel <version>', 'by the rules of this version')
+    .action(async (file: string, o: CommonOptions & { readonly kernel?: string }) =>
+      finish(await change.plan(at(o), file, o.kernel)),
+    );
+  clientCommand(program, 'events', 'what happens, as it happens')
+    .option('--after <sequence>', 'resume after this event', sequence)
+    .option('--types <list>', 'only these, comma-separated')
+    .option('--count <n>', 'end after so many', positive)
+    .action(
+      async (o: CommonOptions & { readonly after?: number; readonly types?: string; readonly count?: number }) => {
+        const query = {
+          ...(o.after === undefined ? {} : { after: o.after }),
+          ...(o.types === undefined ? {} : { types: o.types.split(',') }),
+        };
+        finish(await events(at(o), query, o.count ?? Number.POSITIVE_INFINITY));
+      },
+    );
+}
+
+function addServe(program: Command, io: Io, finish: Finish): void {
+  program
+    .command('serve')
+    .description('run the service')
+    .option('--image <path>', 'vmlinuz or vmlinux to load, or builtin', 'builtin')
+    .option('--profile <name>', 'boot profile: a name, or a JSON file', 'max')
+    .addOption(
+      new Option('--strictness <word>', 'safe refuses what Linux gets wrong')
+        .choices(['safe', 'linux'])
+        .default('safe'),
+    )
+    .option('--listen <address>', 'HOST:PORT or unix:PATH', '127.0.0.1:7700')
+    .option('--data <dir>', 'keep attachments across restarts (not built yet)')
+    .option('--ephemeral', 'keep nothing across restarts (the default, and the only mode so far)')
+    .option('--token-file <file>', 'lines NAME TOKEN [read|attach|admin]')
+    .option('--allow-host <name>', 'a further name in the Host header; may be repeated', repeated, [])
+    .option(
+      '--log-level <level>',
+      'fatal error warn info debug trace silent; on stderr as JSON (default: info, warn on a terminal)',
+    )
+    .option('--no-cache', 'do not read or write the cache of loaded images')
+    .action(async (o: ServeOptions) => finish(await serve(io, o)));
+}
+
+/** Which word of the command line Commander objects to. */
+function offendingWord(message: string): string | undefined {
+  return /'(?:[^']*?\s)?([^'\s]+)'/.exec(message)?.[1] ?? undefined;
+}
+
+function commanderUsage(error: CommanderError, args: readonly string[]): UsageError {
+  const message = error.message.replace(/^error: /, '').replace(/\n/g, ' ');
+  const line = `ktextd ${args.join(' ')}`;
+  const quoted = [...message.matchAll(/'([^']+)'/g)].map((m) => m[1] ?? '');
+  const word = [...quoted].reverse().find((q) => line.includes(q)) ?? offendingWord(message);
+  const column = word === undefined ? -1 : line.indexOf(word);
+  return new UsageError(message, line, column < 0 ? line.length : column);
+}
+
+function codeOf(error: unknown, args: readonly string[], io: Io): ExitCode {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    if (error.code === 'commander.help') return 2;
+    io.err(renderUsage(commanderUsage(error, args)));
+    return 2;
+  }
+  if (error instanceof UsageError) {
+    io.err(renderUsage(error));
+    return 2;
+  }
+  if (error instanceof AddressError) {
+    io.err(`ktextd: ${error.message}\n`);
+    return 2;
+  }
+  if (error instanceof UnreachableError) {
+    io.err(`ktextd: ${error.message}\n`);
+    return 3;
+  }
+  throw error;
+}
+
+/** Runs one command line (without `node` and the script's name); answers the exit status. */
+export async function run(args: readonly string[], io: Io, version: string): Promise<ExitCode> {
+  let code: ExitCode = 0;
+  const finish: Finish = (given) => {
+    code = given;
+  };
+  const program = new Command('ktextd')
+    .description('A service that owns a simulated kernel text image and coordinates everyone who patches it')
+    .version(version)
+    .exitOverride()
+    .configureOutput({ writeOut: io.out, writeErr: io.err, outputError: () => {} });
+  addServe(program, io, finish);
+  addLookCommands(program, io, finish);
+  addChangeCommands(program, io, finish);
+  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return code;
+  } catch (error) {
+    return codeOf(error, args, io);
+  }
+}

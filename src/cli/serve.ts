@@ -1,0 +1,184 @@
+/** `ktextd serve`: starts the service in this process and says what it loaded, where it listens and what to try next. */
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import closeWithGrace from 'close-with-grace';
+import type { ExitCode, Io } from './io.ts';
+import { UsageError } from './usage.ts';
+
+type Server = typeof import('../server/index.ts');
+type Service = Awaited<ReturnType<Server['startService']>>;
+type Opened = Extract<Awaited<Service['opened']>, { readonly ok: true }>['value'];
+
+export interface ServeOptions {
+  readonly image: string;
+  readonly profile: string;
+  readonly strictness: 'safe' | 'linux';
+  readonly listen: string;
+  readonly data?: string;
+  readonly ephemeral?: boolean;
+  readonly tokenFile?: string;
+  readonly allowHost: readonly string[];
+  readonly logLevel?: string;
+  readonly cache: boolean;
+}
+
+const STOP_MS_MAX = 5000;
+
+function readTokens(server: Server, path: string): ReturnType<typeof parsedTokens> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UsageError(
+      `cannot read the token file ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`,
+    );
+  }
+  return parsedTokens(server, path, text);
+}
+
+function parsedTokens(server: Server, path: string, text: string) {
+  const parsed = server.parseTokenFile(text);
+  if (!parsed.ok) throw new UsageError(`${path}:${parsed.line}: ${parsed.message}`);
+  return parsed.book;
+}
+
+function readLogLevel(server: Server, text: string | undefined) {
+  const wanted = text ?? (process.stderr.isTTY ? 'warn' : 'info');
+  const level = server.LOG_LEVELS.find((l) => l === wanted);
+  if (level === undefined)
+    throw new UsageError(`unknown log level; levels are ${server.LOG_LEVELS.join(' ')}`, wanted, 0);
+  return level;
+}
+
+/** One line that is rewritten on a terminal; on anything else one line for each step. */
+function progressPrinter(io: Io, isTerminal: boolean) {
+  let step = '';
+  return {
+    show(progress: { readonly step: string; readonly done: number; readonly total: number }): void {
+      const text = `loading: ${progress.step} ${progress.done}/${progress.total}`;
+      if (isTerminal) io.out(`\r\x1b[K${text}`);
+      else if (progress.step !== step) io.out(`${text}\n`);
+      step = progress.step;
+    },
+    clear(): void {
+      if (isTerminal && step !== '') io.out('\r\x1b[K');
+    },
+  };
+}
+
+const cacheFolder = (io: Io): string => join(io.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'ktextd');
+
+/** A function that can be traced: the one everybody knows, else the first that can. */
+function exampleFunction(coordinator: Opened): string {
+  const known = coordinator.symbol('tcp_set_state');
+  if (known.ok && known.value.attachable.fentry) return known.value.name;
+  const some = coordinator.symbols({ attachable: 'fentry', limit: 1 });
+  return (some.ok ? some.value.items[0]?.name : undefined) ?? 'tcp_set_state';
+}
+
+/** Three command lines that work as printed, in this order. */
+export function curlLines(address: string, name: string, hasTokens: boolean): readonly string[] {
+  const isUnix = address.startsWith('unix:');
+  const curl = `curl -s${isUnix ? ` --unix-socket '${address.slice(5)}'` : ''}${hasTokens ? ' -H "authorization: Bearer $KTEXTD_TOKEN"' : ''}`;
+  const base = isUnix ? 'http://localhost' : address;
+  const body = JSON.stringify({ kind: 'fentry', target: name });
+  return [
+    `${curl} ${base}/v1/symbols/${name}`,
+    `${curl} -H 'content-type: application/json' -d '${body}' ${base}/v1/attachments`,
+    `${curl} ${base}/v1/sites/${name}`,
+  ];
+}
+
+function printReady(io: Io, coordinator: Opened, address: string, hasTokens: boolean): void {
+  const image = coordinator.image();
+  const n = (count: number): string => count.toLocaleString('en-US');
+  const { counts } = image;
+  const cached = image.fromCache ? ', from the cache' : '';
+  io.out(`loaded   ${image.release} (${image.source}) in ${n(Math.round(image.loadMs))} ms${cached}\n`);
+  io.out(
+    `         ${n(counts.symbols)} symbols, ${n(counts.functions)} functions, ${n(counts.ftraceSites)} ftrace sites\n`,
+  );
+  io.out(
+    `         profile ${image.profile}, rules of ${image.kernel}, strictness ${image.strictness}; kept in memory only\n`,
+  );
+  const pages = address.startsWith('unix:') ? '' : ` (the page; /docs has the API)`;
+  io.out(`listening on ${address}${pages}\n`);
+  io.out('try next:\n');
+  for (const line of curlLines(address, exampleFunction(coordinator), hasTokens)) io.out(`  ${line}\n`);
+}
+
+/** Stops on the first signal, exits at once on the second, and after {@link STOP_MS_MAX} in any case. */
+function installShutdown(io: Io, service: Service): { uninstall(): void } {
+  return closeWithGrace(
+    {
+      delay: STOP_MS_MAX,
+      logger: false,
+      onSecondSignal: () => process.exit(130),
+      onTimeout: () => io.err('ktextd: stopping took too long\n'),
+    },
+    async ({ signal, err }) => {
+      if (err !== undefined) io.err(`ktextd: ${err.stack ?? String(err)}\n`);
+      await service.stop(signal ?? (err === undefined ? 'exit' : 'error'));
+    },
+  );
+}
+
+function checkOptions(options: ServeOptions): void {
+  if (options.data === undefined) return;
+  if (options.ephemeral === true) throw new UsageError('--data and --ephemeral exclude one another');
+  throw new UsageError(
+    '--data: durability is not built yet; this version keeps everything in memory (--ephemeral, the default)',
+  );
+}
+
+async function start(
+  server: Server,
+  io: Io,
+  options: ServeOptions,
+  onProgress: Parameters<Server['startService']>[0]['onProgress'],
+) {
+  const listen = server.parseListen(options.listen);
+  if (listen === undefined) throw new UsageError('--listen takes HOST:PORT or unix:PATH', options.listen, 0);
+  const tokens = options.tokenFile === undefined ? undefined : readTokens(server, options.tokenFile);
+  try {
+    return await server.startService({
+      listen,
+      log: server.createLogger(readLogLevel(server, options.logLevel)),
+      allowHosts: options.allowHost,
+      ...(tokens === undefined ? {} : { tokens }),
+      ...(onProgress === undefined ? {} : { onProgress }),
+      open: (progress) =>
+        server.openCoordinator({
+          image: options.image,
+          profile: options.profile,
+          strictness: options.strictness,
+          ...(options.cache ? { cacheFolder: cacheFolder(io) } : {}),
+          onProgress: progress,
+        }),
+    });
+  } catch (error) {
+    if (error instanceof server.ListenError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+/** Runs until a signal; answers only when it could not start. */
+export async function serve(io: Io, options: ServeOptions): Promise<ExitCode> {
+  checkOptions(options);
+  const server: Server = await import('../server/index.ts');
+  const progress = progressPrinter(io, process.stdout.isTTY === true);
+  const service = await start(server, io, options, progress.show);
+  const shutdown = installShutdown(io, service);
+  const opened = await service.opened;
+  progress.clear();
+  if (opened.ok) {
+    printReady(io, opened.value, service.address, options.tokenFile !== undefined);
+    return 0;
+  }
+  io.err(`${opened.fault.errno}: ${opened.fault.detail}\n  rule      ${opened.fault.rule}\n`);
+  // Its exit hook would turn the status into 0.
+  shutdown.uninstall();
+  await service.stop('loading failed');
+  return 1;
+}

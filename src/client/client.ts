@@ -1,0 +1,186 @@
+/** The typed client of ktextd. Refusals are returned as problem documents; only an unreachable service is thrown. */
+import { readEvents, type ServerEvent } from './events.ts';
+import { open, parseEndpoint, readText, type TransportRequest, UnreachableError } from './transport.ts';
+import type {
+  AttachAnswer,
+  AttachmentPage,
+  AttachmentView,
+  AttachRequest,
+  AuditView,
+  DetachAnswer,
+  ImageView,
+  PlanAnswer,
+  PlanRequest,
+  PokePage,
+  Problem,
+  ResetAnswer,
+  RuleList,
+  RuleView,
+  SitePage,
+  SiteView,
+  SymbolPage,
+  SymbolView,
+  TextMutexView,
+  TextView,
+} from './types.ts';
+
+export type Answer<T> =
+  | { readonly ok: true; readonly status: number; readonly value: T }
+  | { readonly ok: false; readonly problem: Problem };
+
+export interface ClientOptions {
+  /** `http://127.0.0.1:7700` or `unix:PATH`. */
+  readonly server: string;
+  readonly token?: string;
+  /** The label under which attachments are made: 1 to 64 printable characters. */
+  readonly client?: string;
+}
+
+export interface PageQuery {
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+export interface AttachOptions {
+  readonly idempotencyKey?: string;
+  /** Refuse unless the site is at this revision. */
+  readonly ifMatch?: number;
+  /** All sites in the answer, even when there are more than 1,000. */
+  readonly allSites?: boolean;
+}
+
+export interface EventQuery {
+  readonly after?: number;
+  readonly types?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+export interface Client {
+  image(): Promise<Answer<ImageView>>;
+  reset(all?: boolean): Promise<Answer<ResetAnswer>>;
+  symbols(query?: { readonly match?: string; readonly attachable?: string } & PageQuery): Promise<Answer<SymbolPage>>;
+  symbol(name: string): Promise<Answer<SymbolView>>;
+  text(place: string, length?: number): Promise<Answer<TextView>>;
+  sites(query?: { readonly state?: string } & PageQuery): Promise<Answer<SitePage>>;
+  site(place: string): Promise<Answer<SiteView>>;
+  siteHistory(place: string, query?: PageQuery): Promise<Answer<PokePage>>;
+  attach(request: AttachRequest, options?: AttachOptions): Promise<Answer<AttachAnswer>>;
+  attachments(
+    query?: { readonly client?: string; readonly kind?: string; readonly place?: string } & PageQuery,
+  ): Promise<Answer<AttachmentPage>>;
+  attachment(id: string): Promise<Answer<AttachmentView>>;
+  setEnabled(id: string, enabled: boolean): Promise<Answer<AttachmentView>>;
+  detach(id: string): Promise<Answer<DetachAnswer>>;
+  plan(plan: PlanRequest, kernel?: string): Promise<Answer<PlanAnswer>>;
+  audit(): Promise<Answer<AuditView>>;
+  textMutex(): Promise<Answer<TextMutexView>>;
+  rules(): Promise<Answer<RuleList>>;
+  rule(id: string): Promise<Answer<RuleView>>;
+  /** Events as they come, until the service ends the stream. */
+  events(query?: EventQuery): Promise<Answer<AsyncGenerator<ServerEvent>>>;
+}
+
+type QueryValue = string | number | boolean | undefined;
+
+function withQuery(path: string, query: Readonly<Record<string, QueryValue>>): string {
+  const parts = Object.entries(query).filter(([, v]) => v !== undefined);
+  const text = parts.map(([k, v]) => `${k}=${encodeURIComponent(String(v))}`).join('&');
+  return text === '' ? path : `${path}?${text}`;
+}
+
+const part = (text: string): string => encodeURIComponent(text);
+
+function readProblem(status: number, text: string): Problem {
+  try {
+    const document = JSON.parse(text) as Problem;
+    if (typeof document.rule === 'string') return document;
+  } catch {
+    // Falls through: a proxy's page, for example.
+  }
+  throw new UnreachableError(`the answer is not ktextd's: HTTP ${status} ${text.slice(0, 100)}`);
+}
+
+interface Call {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+function createCaller(options: ClientOptions) {
+  const endpoint = parseEndpoint(options.server);
+  const common: Record<string, string> = {};
+  if (options.token !== undefined) common['authorization'] = `Bearer ${options.token}`;
+  if (options.client !== undefined) common['x-ktextd-client'] = options.client;
+  const request = ({ method, path, body, headers, signal }: Call): TransportRequest => {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const type =
+      text === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) };
+    return {
+      method,
+      path,
+      headers: { accept: 'application/json', ...common, ...type, ...headers },
+      ...(text === undefined ? {} : { body: text }),
+      ...(signal === undefined ? {} : { signal }),
+    };
+  };
+  return {
+    async json<T>(call: Call): Promise<Answer<T>> {
+      const response = await open(endpoint, request(call));
+      const text = await readText(response);
+      const status = response.statusCode ?? 0;
+      if (status >= 200 && status < 300) return { ok: true, status, value: JSON.parse(text) as T };
+      return { ok: false, problem: readProblem(status, text) };
+    },
+    async stream(call: Call): Promise<Answer<AsyncGenerator<ServerEvent>>> {
+      const response = await open(endpoint, request({ ...call, headers: { accept: 'text/event-stream' } }));
+      const status = response.statusCode ?? 0;
+      if (status === 200) return { ok: true, status, value: readEvents(response) };
+      return { ok: false, problem: readProblem(status, await readText(response)) };
+    },
+  };
+}
+
+function attachCall(body: AttachRequest, { idempotencyKey, ifMatch, allSites }: AttachOptions): Call {
+  const headers: Record<string, string> = {};
+  if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
+  if (ifMatch !== undefined) headers['if-match'] = `"${ifMatch}"`;
+  const path = withQuery('/v1/attachments', { sites: allSites === true ? 'full' : undefined });
+  return { method: 'POST', path, body, headers };
+}
+
+/** Makes a client. Throws {@link AddressError} when `server` is no address; nothing is connected yet. */
+export function createClient(options: ClientOptions): Client {
+  const { json, stream } = createCaller(options);
+  const get = <T>(path: string, query: object = {}): Promise<Answer<T>> =>
+    json({ method: 'GET', path: withQuery(path, query as Readonly<Record<string, QueryValue>>) });
+  return {
+    image: () => get('/v1/image'),
+    reset: (all) => json({ method: 'POST', path: withQuery('/v1/image/reset', { all }), body: {} }),
+    symbols: (query) => get('/v1/symbols', query),
+    symbol: (name) => get(`/v1/symbols/${part(name)}`),
+    text: (at, length) => get('/v1/text', { at, length }),
+    sites: (query) => get('/v1/sites', query),
+    site: (place) => get(`/v1/sites/${part(place)}`),
+    siteHistory: (place, query) => get(`/v1/sites/${part(place)}/history`, query),
+    attach: (request, attachOptions = {}) => json(attachCall(request, attachOptions)),
+    attachments: (query) => get('/v1/attachments', query),
+    attachment: (id) => get(`/v1/attachments/${part(id)}`),
+    setEnabled: (id, enabled) => json({ method: 'PATCH', path: `/v1/attachments/${part(id)}`, body: { enabled } }),
+    detach: (id) => json({ method: 'DELETE', path: `/v1/attachments/${part(id)}` }),
+    plan: (plan, kernel) => json({ method: 'POST', path: withQuery('/v1/plans', { kernel }), body: plan }),
+    audit: () => get('/v1/audit'),
+    textMutex: () => get('/v1/text-mutex'),
+    rules: () => get('/v1/rules'),
+    rule: (id) => get(`/v1/rules/${part(id)}`),
+    events: ({ after, types, signal } = {}) =>
+      stream({
+        method: 'GET',
+        path: withQuery('/v1/events', { after, types: types?.join(',') }),
+        ...(signal === undefined ? {} : { signal }),
+      }),
+  };
+}

@@ -1,0 +1,377 @@
+// Generated from the OpenAPI document by scripts/generate-client-types.ts; do not edit.
+
+export interface AttachAnswer {
+  readonly id: string;
+  readonly kind: OwnerKind;
+  readonly client: string;
+  readonly verdict: 'attached' | 'chained' | 'shared';
+  readonly siteCount: number;
+  readonly sites?: readonly SiteAnswer[];
+  readonly cost: CostAnswer;
+  readonly sequence: number;
+  readonly warnings: readonly string[];
+}
+
+export interface AttachRequest {
+  readonly kind: OwnerKind;
+  readonly target:
+    | string
+    | readonly string[]
+    | {
+        /** Only `*` and `?` are special */ readonly pattern: string;
+      };
+  readonly program?: string;
+  /** By kind; unknown options are refused */
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+export interface Attachable {
+  readonly kprobe: boolean;
+  readonly ftrace: boolean;
+  readonly fentry: boolean;
+  readonly fmodRet: boolean;
+  readonly livepatch: boolean;
+}
+
+export interface AttachmentPage {
+  readonly items: readonly AttachmentView[];
+  readonly nextCursor: string | null;
+}
+
+export interface AttachmentView {
+  readonly id: string;
+  readonly kind: OwnerKind;
+  readonly client: string;
+  /** ISO 8601 */
+  readonly since: string;
+  readonly target: string | readonly string[] | { readonly pattern: string };
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly enabled: boolean;
+  readonly siteCount: number;
+  readonly sites?: readonly SiteAnswer[];
+  readonly sequence: number;
+}
+
+export interface AuditView {
+  readonly bytesChecked: number;
+  readonly differing: number;
+  readonly attributed: number;
+  readonly orphans: readonly Orphan[];
+  readonly durationMs: number;
+}
+
+export interface CostAnswer {
+  readonly pokes: number;
+  readonly batches: number;
+  readonly syncRounds: number;
+  readonly textMutexHeldUs: number;
+}
+
+export interface DetachAnswer {
+  readonly id: string;
+  readonly verdict: 'detached';
+  readonly siteCount: number;
+  readonly sites?: readonly SiteAnswer[];
+  /** Addresses whose bytes are pristine again */
+  readonly restored: readonly string[];
+  readonly cost: CostAnswer;
+  readonly sequence: number;
+  readonly warnings: readonly string[];
+}
+
+export interface EnableRequest {
+  readonly enabled: boolean;
+}
+
+export interface Holder {
+  readonly attachment: string;
+  readonly kind: string;
+  readonly client: string;
+  /** ISO 8601 */
+  readonly since: string;
+}
+
+export interface ImageCounts {
+  readonly symbols: number;
+  readonly functions: number;
+  readonly ftraceSites: number;
+  readonly jumpLabels: number;
+  readonly staticCalls: number;
+  readonly blacklisted: number;
+  readonly btfFunctions: number;
+}
+
+export interface ImageView {
+  readonly release: string;
+  readonly source: string;
+  readonly sha256: string;
+  /** Address, 64 bits, lower-case hex */
+  readonly base: string;
+  readonly sections: readonly SectionView[];
+  readonly counts: ImageCounts;
+  readonly loadMs: number;
+  readonly fromCache: boolean;
+  readonly profile: string;
+  readonly kernel: string;
+  readonly strictness: 'safe' | 'linux';
+  readonly unknowns: readonly UnknownBytes[];
+}
+
+export interface InstructionView {
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  /** Bytes, lower-case hex */
+  readonly bytes: string;
+  readonly text: string;
+  readonly target: string | null;
+}
+
+export interface Live {
+  readonly status: 'live';
+}
+
+export interface Orphan {
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  readonly length: number;
+  /** Bytes, lower-case hex */
+  readonly expected: string;
+  /** Bytes, lower-case hex */
+  readonly actual: string;
+}
+
+export type OwnerKind =
+  | 'kprobe'
+  | 'kretprobe'
+  | 'kprobe_multi'
+  | 'kretprobe_multi'
+  | 'fprobe'
+  | 'ftrace'
+  | 'ftrace_direct'
+  | 'fentry'
+  | 'fexit'
+  | 'fmod_ret'
+  | 'freplace'
+  | 'lsm'
+  | 'livepatch'
+  | 'jump_label'
+  | 'static_call'
+  | 'tracepoint'
+  | 'kgdb';
+
+export interface Percentiles {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+export interface PlanAnswer {
+  readonly steps: readonly PlanStepAnswer[];
+  readonly wouldSucceed: boolean;
+  readonly kernel: string;
+  readonly profile: string;
+  readonly strictness: 'safe' | 'linux';
+}
+
+export interface PlanRequest {
+  readonly steps: readonly PlanStep[];
+}
+
+/** Either `attach` or `detach` */
+export interface PlanStep {
+  /** 1 to 64 printable ASCII characters */
+  readonly client?: string;
+  readonly attach?: AttachRequest;
+  /** An attachment id */
+  readonly detach?: string;
+}
+
+export interface PlanStepAnswer {
+  readonly index: number;
+  readonly verdict: 'attached' | 'chained' | 'shared' | 'detached' | 'refused' | 'unknown';
+  readonly errno?: string;
+  readonly rule?: string;
+  readonly problem?: Problem;
+  readonly sites: readonly SiteAnswer[];
+  readonly siteCount: number;
+  readonly cost: CostAnswer;
+  readonly warnings: readonly string[];
+}
+
+export interface PokePage {
+  readonly items: readonly PokeView[];
+  readonly nextCursor: string | null;
+}
+
+export interface PokeView {
+  readonly sequence: number;
+  /** ISO 8601 */
+  readonly time: string;
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  readonly attachment: string | null;
+  readonly client: string;
+  readonly reason: string;
+  /** Bytes, lower-case hex */
+  readonly before: string;
+  /** Bytes, lower-case hex */
+  readonly after: string;
+}
+
+export interface Problem {
+  /** `/v1/rules/<rule>`, which documents the rule */
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  /** The errno that Linux would return */
+  readonly errno: string;
+  readonly rule: string;
+  readonly linux: string | null;
+  readonly holders: readonly Holder[];
+  readonly place: string | null;
+  readonly remedies: readonly string[];
+  readonly index: number | null;
+  readonly expected: string | null;
+  readonly actual: string | null;
+  readonly profile: string | null;
+  readonly kernel: string | null;
+  readonly strictness: 'safe' | 'linux' | null;
+  readonly requestId: string;
+  readonly errors?: readonly SchemaFinding[];
+}
+
+export interface Ready {
+  readonly status: 'ready';
+  readonly release: string;
+}
+
+export interface ResetAnswer {
+  readonly detached: number;
+  readonly sequence: number;
+}
+
+export interface RuleList {
+  readonly items: readonly RuleView[];
+  readonly nextCursor: string | null;
+}
+
+export interface RuleView {
+  readonly id: string;
+  readonly title: string;
+  readonly errno: string;
+  readonly what: string;
+  readonly why: string;
+  readonly linux: string;
+  readonly range: string;
+  readonly strictness: 'both' | 'safe' | 'linux';
+  readonly remedies: readonly string[];
+}
+
+export interface SchemaFinding {
+  readonly in: string;
+  readonly path: string;
+  readonly schemaPath: string;
+  readonly message: string;
+}
+
+export interface SectionView {
+  readonly name: string;
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  readonly size: number;
+  readonly executable: boolean;
+  readonly writable: boolean;
+}
+
+export interface SiteAnswer {
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  readonly place: string;
+  /** Bytes, lower-case hex */
+  readonly before: string;
+  /** Bytes, lower-case hex */
+  readonly after: string;
+  /** `int3`, `ftrace`, `ftrace-direct`, … */
+  readonly mechanism: string;
+  /** Attachment ids in the order in which they run */
+  readonly chain: readonly string[];
+  readonly revision: number;
+  /** What is left of each limited resource at this site */
+  readonly budget: Readonly<Record<string, number>>;
+}
+
+export interface SiteOwner {
+  readonly attachment: string;
+  readonly kind: OwnerKind;
+  readonly client: string;
+  readonly order: number;
+}
+
+export interface SitePage {
+  readonly items: readonly SiteView[];
+  readonly nextCursor: string | null;
+}
+
+export interface SiteView {
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  readonly symbol: string;
+  readonly kind: string;
+  /** Bytes, lower-case hex */
+  readonly original: string;
+  /** Bytes, lower-case hex */
+  readonly current: string;
+  readonly revision: number;
+  readonly owners: readonly SiteOwner[];
+  readonly quarantined: boolean;
+  /** What is left of each limited resource at this site */
+  readonly budget: Readonly<Record<string, number>>;
+}
+
+export interface SymbolPage {
+  readonly items: readonly SymbolView[];
+  readonly nextCursor: string | null;
+}
+
+export interface SymbolView {
+  readonly name: string;
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  readonly size: number;
+  readonly type: string;
+  readonly prototype: string | null;
+  readonly attachable: Attachable;
+  readonly why: Readonly<Record<string, string>>;
+}
+
+export interface TextMutexView {
+  readonly holder: string | null;
+  readonly heldSinceMs: number | null;
+  readonly waiting: readonly Waiter[];
+  readonly acquisitions: number;
+  readonly waitMs: Percentiles;
+  readonly holdMs: Percentiles;
+}
+
+export interface TextView {
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  readonly symbol: string;
+  /** Bytes, lower-case hex */
+  readonly bytes: string;
+  /** Bytes, lower-case hex */
+  readonly original: string;
+  readonly instructions: readonly InstructionView[];
+  readonly owners: readonly SiteOwner[];
+}
+
+export interface UnknownBytes {
+  readonly category: string;
+  readonly count: number;
+  readonly reason: string;
+}
+
+export interface Waiter {
+  readonly client: string;
+  readonly sinceMs: number;
+}

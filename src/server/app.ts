@@ -1,0 +1,162 @@
+/** The Fastify app: hooks, routes, error answers. It listens nowhere by itself; {@link startService} does that. */
+import Fastify, { type FastifyError } from 'fastify';
+import type { Logger } from 'pino';
+import { type Clock, idMaker, systemClock, systemPrng } from '../base/index.ts';
+import type { App } from './app-type.ts';
+import type { TokenBook } from './auth.ts';
+import { BodySyntaxError, installNotFound, onClientError, onError } from './errors.ts';
+import { createEventHub, type EventLimits } from './event-hub.ts';
+import { installGuards } from './guards.ts';
+import { hashRequest, installIdempotency } from './idempotency-hooks.ts';
+import { roomLogger } from './logging.ts';
+import { createMetrics } from './metrics.ts';
+import { installDocs, installOpenApi } from './openapi.ts';
+import { sendFault } from './problem.ts';
+import { parseQuery } from './query.ts';
+import { attachmentRoutes } from './routes/attachments.ts';
+import { eventRoutes } from './routes/events.ts';
+import { imageRoutes } from './routes/image.ts';
+import { pageRoutes } from './routes/page.ts';
+import { planRoutes } from './routes/plans.ts';
+import { ruleRoutes } from './routes/rules.ts';
+import { serviceRoutes } from './routes/service.ts';
+import { requireReady } from './routes/support.ts';
+import { textRoutes } from './routes/text.ts';
+import { edgeFault } from './rules.ts';
+import { schemaErrorText } from './schema-errors.ts';
+import type { Services } from './services.ts';
+import type { ServiceState } from './state.ts';
+import { VERSION } from './version.ts';
+
+export interface AppOptions {
+  readonly state: ServiceState;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  readonly tokens?: TokenBook;
+  /** Names the Host header may have; absent: any. */
+  readonly hostNames?: ReadonlySet<string>;
+  readonly eventLimits?: EventLimits;
+}
+
+const BODY_BYTES = 1 << 20;
+/** A percent-encoded place of 600 characters. */
+const PARAMETER_LENGTH_MAX = 1800;
+
+export async function buildApp(options: AppOptions): Promise<App> {
+  const clock = options.clock ?? systemClock;
+  const makeId = idMaker(clock, systemPrng);
+  const app: App = Fastify({
+    logger: false,
+    bodyLimit: BODY_BYTES,
+    genReqId: () => makeId('req'),
+    requestIdHeader: false,
+    return503OnClosing: false,
+    // A request without Host gets our own refusal.
+    http: { requireHostHeader: false },
+    routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
+    ajv: {
+      customOptions: {
+        removeAdditional: false,
+        coerceTypes: false,
+        useDefaults: false,
+        allErrors: false,
+        strictTypes: false,
+        keywords: ['isPlace'],
+        meta: false,
+        validateSchema: false,
+      },
+    },
+    clientErrorHandler: onClientError,
+    frameworkErrors: (error, request, reply) => {
+      onError(error as FastifyError, request as never, reply as never);
+    },
+  });
+  const events = createEventHub(clock, options.eventLimits);
+  const services: Services = {
+    state: options.state,
+    clock,
+    log: roomLogger(options.log, 'server'),
+    tokens: options.tokens,
+    hostNames: options.hostNames,
+    events,
+    metrics: createMetrics(VERSION, events),
+  };
+  app.decorate('services', services);
+  app.decorateRequest('idempotency', undefined);
+  app.decorateRequest('caller', undefined);
+  options.state.onReady((coordinator) => {
+    services.events.start(coordinator);
+    services.metrics.start(coordinator);
+  });
+  await install(app);
+  return app;
+}
+
+async function install(app: App): Promise<void> {
+  app.setErrorHandler(onError);
+  // Answers are sent as they are: a serializer made from the schema would drop or coerce what the schema does not foresee.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  installNotFound(app);
+  installBodyParser(app);
+  installGuards(app);
+  installQueryParser(app);
+  installIdempotency(app);
+  installMeasuring(app);
+  await installOpenApi(app, VERSION);
+  serviceRoutes(app);
+  ruleRoutes(app);
+  pageRoutes(app);
+  await app.register(async (scope: App) => {
+    scope.addHook('onRequest', requireReady);
+    scope.addHook('preHandler', async (request, reply) => {
+      if (request.method === 'GET' || request.method === 'HEAD' || request.routeOptions.url === '/v1/plans')
+        return undefined;
+      const violation = scope.services.state.coordinator()?.poisoned();
+      return violation === undefined ? undefined : sendFault(reply, edgeFault('service.poisoned', violation));
+    });
+    for (const routes of [imageRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes]) routes(scope);
+  });
+  await installDocs(app);
+}
+
+/** JSON without `__proto__` and `constructor.prototype`; an empty body is null. */
+function installBodyParser(app: App): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    hashRequest(request, body as Buffer);
+    const text = body.toString('utf8');
+    if (text.trim() === '') return done(null, null);
+    parse(request, text, (error, value) => {
+      if (error) done(new BodySyntaxError(`The body is not JSON: ${error.message}.`), undefined);
+      else done(null, value);
+    });
+  });
+}
+
+function installQueryParser(app: App): void {
+  app.addHook('preValidation', async (request, reply) => {
+    if (request.is404) return undefined;
+    const schema = request.routeOptions.schema?.querystring as Parameters<typeof parseQuery>[0];
+    if (schema === undefined && !request.url.startsWith('/v1/')) return undefined;
+    const parsed = parseQuery(schema, request.query as Readonly<Record<string, unknown>>);
+    if (!parsed.ok)
+      return sendFault(reply, edgeFault('http.schema', `${schemaErrorText([parsed.error])}.`), [parsed.error]);
+    request.query = parsed.value;
+    return undefined;
+  });
+}
+
+function installMeasuring(app: App): void {
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.is404 ? 'unmatched' : (request.routeOptions.url ?? 'unmatched');
+    app.services.metrics.observeRequest(
+      { method: request.method, route, status: reply.statusCode },
+      reply.elapsedTime / 1000,
+    );
+  });
+  app.addHook('onSend', async (_request, reply, payload) => {
+    if (app.services.state.isStopping()) reply.header('connection', 'close');
+    return payload;
+  });
+}

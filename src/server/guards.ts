@@ -1,0 +1,114 @@
+/** What is checked on every request before its route runs: stopping, Host, Origin, token and role, labels, content type. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { App } from './app-type.ts';
+import { bearerToken } from './auth.ts';
+import { sendFault } from './problem.ts';
+import { edgeFault } from './rules.ts';
+import type { RequestCaller, Role } from './services.ts';
+
+const LABEL = /^[\x20-\x7e]{1,64}$/;
+const HAS_BODY = new Set(['POST', 'PUT', 'PATCH']);
+const JSON_TYPE = /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?;?\s*$/i;
+
+/** The host part of `host[:port]`, lower case; a bracketed IPv6 address keeps its brackets off. */
+export function hostName(authority: string): string | undefined {
+  const match = /^(?:\[([0-9a-f:.%]+)\]|([^\s:/@[\]]+))(?::\d{1,5})?$/i.exec(authority);
+  return (match?.[1] ?? match?.[2])?.toLowerCase().replace(/\.$/, '');
+}
+
+const portOf = (authority: string): string => /:(\d{1,5})$/.exec(authority)?.[1] ?? '80';
+
+/** True when `origin` is a page of this very service: one of its names, and the port the request came to. */
+function isOwnOrigin(origin: string, host: string, names: ReadonlySet<string> | undefined): boolean {
+  if (!URL.canParse(origin)) return false;
+  const url = new URL(origin);
+  const name = hostName(url.host);
+  if (name === undefined || url.origin === 'null') return false;
+  const port = url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port;
+  if (url.host.toLowerCase() === host.toLowerCase()) return true;
+  return names?.has(name) === true && port === portOf(host);
+}
+
+function checkHostAndOrigin(request: FastifyRequest, reply: FastifyReply): FastifyReply | undefined {
+  const { hostNames } = request.server.services;
+  const host = request.headers.host ?? '';
+  const name = hostName(host);
+  if (hostNames !== undefined && (name === undefined || !hostNames.has(name))) {
+    return sendFault(reply, edgeFault('http.host', `Host ${JSON.stringify(host)} is not a name of this service.`));
+  }
+  const origin = request.headers.origin;
+  if (origin !== undefined && !isOwnOrigin(origin, host, hostNames)) {
+    return sendFault(reply, edgeFault('http.origin', `Origin ${JSON.stringify(origin)} is not this service.`));
+  }
+  return undefined;
+}
+
+/** What a route asks of the caller's token. */
+export interface RouteConfig {
+  /** `open`: answers without a token even where tokens are configured. */
+  readonly access?: 'open' | Role;
+}
+
+const RANK: Readonly<Record<Role, number>> = { read: 0, attach: 1, admin: 2 };
+
+function neededRole(request: FastifyRequest): Role {
+  const access = (request.routeOptions.config as RouteConfig).access;
+  if (access !== undefined && access !== 'open') return access;
+  return request.method === 'GET' || request.method === 'HEAD' ? 'read' : 'attach';
+}
+
+/** The caller, or the reply with which it was refused. */
+function identify(request: FastifyRequest, reply: FastifyReply): RequestCaller | FastifyReply {
+  const { tokens } = request.server.services;
+  const header = request.headers['x-ktextd-client'];
+  const label = Array.isArray(header) ? header.join(',') : header;
+  if (label !== undefined && !LABEL.test(label)) {
+    return sendFault(reply, edgeFault('http.header', 'x-ktextd-client must be 1 to 64 printable ASCII characters.'));
+  }
+  // Without tokens there is one tenant, and everyone who reaches the service is it.
+  if (tokens === undefined) return { client: label ?? 'anonymous', tenant: 'default', role: 'admin' };
+  const token = bearerToken(request.headers.authorization);
+  const entry = token === undefined ? undefined : tokens.find(token);
+  if (entry === undefined) {
+    const detail = token === undefined ? 'The request has no bearer token.' : 'The bearer token is not known here.';
+    return sendFault(reply, edgeFault('http.token', detail));
+  }
+  const role = neededRole(request);
+  if (RANK[entry.role] < RANK[role]) {
+    const detail = `${request.method} ${request.routeOptions.url} needs the role ${role}; ${entry.name} has ${entry.role}.`;
+    return sendFault(reply, edgeFault('http.role', detail));
+  }
+  return { client: entry.name, tenant: entry.name, role: entry.role };
+}
+
+/** One `onRequest` hook for all, in the order in which a refusal says most. */
+export function installGuards(app: App): void {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    if (app.services.state.isStopping()) {
+      reply.header('connection', 'close');
+      return sendFault(reply, edgeFault('service.stopping', 'The service is stopping; this request was not begun.'));
+    }
+    const refused = checkHostAndOrigin(request, reply);
+    if (refused !== undefined || request.is404) return refused;
+    const isOpen = (request.routeOptions.config as RouteConfig).access === 'open';
+    if (!isOpen) {
+      const caller = identify(request, reply);
+      if ('server' in caller) return caller;
+      request.caller = caller;
+      if (request.headers['x-ktextd-session'] !== undefined) {
+        return sendFault(
+          reply,
+          edgeFault('sessions.unknown', 'The session that x-ktextd-session names does not exist.'),
+        );
+      }
+    }
+    if (HAS_BODY.has(request.method) && !JSON_TYPE.test(request.headers['content-type'] ?? '')) {
+      const given = request.headers['content-type'];
+      const detail =
+        given === undefined ? 'The request has no content-type.' : `The content-type is ${JSON.stringify(given)}.`;
+      return sendFault(reply, edgeFault('http.content-type', detail));
+    }
+    return undefined;
+  });
+}

@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { App } from './app-type.ts';
+import { createIdempotencyStore, type StoredAnswer } from './idempotency.ts';
+import { sendFault } from './problem.ts';
+import { edgeFault } from './rules.ts';
+
+const KEY = /^[\x20-\x7e]{1,255}$/;
+const KEPT_HEADERS = ['content-type', 'location', 'etag'] as const;
+
+/** Answers that say "not now" must not be replayed: the repeat may succeed. */
+const isFinal = (status: number): boolean => status < 500 && status !== 429 && status !== 401;
+
+function replay(reply: FastifyReply, answer: StoredAnswer): FastifyReply {
+  return reply.code(answer.status).headers(answer.headers).header('idempotency-replayed', 'true').send(answer.body);
+}
+
+/** Installs the hooks; needs `request.caller` and the raw body's hash (see {@link hashRequest}). */
+export function installIdempotency(app: App): void {
+  const store = createIdempotencyStore(app.services.clock);
+
+  app.addHook('preValidation', async (request, reply) => {
+    const key = request.headers['idempotency-key'];
+    if (key === undefined || request.method !== 'POST' || request.caller === undefined) return undefined;
+    if (typeof key !== 'string' || !KEY.test(key)) {
+      return sendFault(reply, edgeFault('http.header', 'Idempotency-Key must be 1 to 255 printable ASCII characters.'));
+    }
+    const scope = `${request.caller.tenant}\n${key}`;
+    for (;;) {
+      const begun = store.begin(scope, requestHash(request));
+      if (begun.kind === 'conflict') {
+        return sendFault(
+          reply,
+          edgeFault('http.idempotency.conflict', `The key ${JSON.stringify(key)} belongs to another request.`),
+        );
+      }
+      if (begun.kind === 'first') {
+        request.idempotency = { scope, owns: true };
+        return undefined;
+      }
+      const answer = await begun.answer;
+      if (answer !== undefined) return replay(reply, answer);
+    }
+  });
+
+  app.addHook('onSend', async (request, reply, payload) => {
+    const mark = request.idempotency;
+    if (mark?.owns !== true) return payload;
+    const isKept = isFinal(reply.statusCode) && typeof payload === 'string';
+    store.finish(
+      mark.scope,
+      isKept ? { status: reply.statusCode, headers: keptHeaders(reply), body: payload } : undefined,
+    );
+    request.idempotency = undefined;
+    return payload;
+  });
+
+  // A reply that never reached onSend must not leave its key taken for ever.
+  app.addHook('onResponse', async (request) => {
+    if (request.idempotency?.owns === true) store.finish(request.idempotency.scope, undefined);
+  });
+}
+
+function keptHeaders(reply: FastifyReply): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const name of KEPT_HEADERS) {
+    const value = reply.getHeader(name);
+    if (value !== undefined) kept[name] = String(value);
+  }
+  return kept;
+}
+
+const rawBodies = new WeakMap<FastifyRequest, string>();
+
+/** The body parser leaves the hash of what came here, for requests that carry a key. */
+export function hashRequest(request: FastifyRequest, body: Buffer): void {
+  if (request.headers['idempotency-key'] === undefined) return;
+  rawBodies.set(request, createHash('sha256').update(body).digest('hex'));
+}
+
+function requestHash(request: FastifyRequest): string {
+  const parts = [request.method, request.url, request.headers['if-match'] ?? '', rawBodies.get(request) ?? ''];
+  return createHash('sha256').update(parts.join('\n')).digest('hex');
+}

@@ -1,0 +1,171 @@
+/** Prometheus metrics. Labels come from closed sets only (kinds, rules, routes): never a symbol, an address or a client. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Coordinator, ServiceEvent, TextMutexView } from '../coordinator/index.ts';
+import type { EventHub } from './event-hub.ts';
+
+export interface Metrics {
+  readonly contentType: string;
+  render(): Promise<string>;
+  observeRequest(
+    labels: { readonly method: string; readonly route: string; readonly status: number },
+    seconds: number,
+  ): void;
+  /** Starts to follow the coordinator's events. */
+  start(coordinator: Coordinator): void;
+}
+
+const DURATIONS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+export function createMetrics(version: string, events: EventHub): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  let coordinator: Coordinator | undefined;
+  collectDefaultMetrics({ register: registry, prefix: 'ktextd_' });
+  const http = new Histogram({
+    name: 'ktextd_http_request_duration_seconds',
+    help: 'Time from request to answer',
+    labelNames: ['method', 'route', 'status'],
+    buckets: DURATIONS_SECONDS,
+    registers,
+  });
+  new Gauge({ name: 'ktextd_build_info', help: 'Version of the service', labelNames: ['version'], registers }).set(
+    { version },
+    1,
+  );
+  addReaderMetrics(registers, events);
+  addTextMutexMetrics(registers, () => coordinator?.textMutex());
+  const follow = addEventMetrics(registers, () => coordinator);
+  return {
+    contentType: registry.contentType,
+    render: () => registry.metrics(),
+    observeRequest({ method, route, status }, seconds) {
+      http.observe({ method, route, status: String(status) }, seconds);
+    },
+    start(started) {
+      coordinator = started;
+      started.onEvent(follow);
+    },
+  };
+}
+
+function addReaderMetrics(registers: Registry[], events: EventHub): void {
+  new Gauge({
+    name: 'ktextd_sse_readers',
+    help: 'Open event streams',
+    registers,
+    collect() {
+      this.set(events.readers);
+    },
+  });
+  new Counter({
+    name: 'ktextd_sse_readers_dropped_total',
+    help: 'Event streams ended because their reader fell behind',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(events.dropped);
+    },
+  });
+}
+
+function addTextMutexMetrics(registers: Registry[], view: () => TextMutexView | undefined): void {
+  const quantiles = (
+    name: string,
+    help: string,
+    of: (v: TextMutexView) => { readonly p50: number; readonly p99: number },
+  ) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['quantile'],
+      registers,
+      collect() {
+        const v = view();
+        if (v === undefined) return;
+        this.set({ quantile: '0.5' }, of(v).p50 / 1000);
+        this.set({ quantile: '0.99' }, of(v).p99 / 1000);
+      },
+    });
+  quantiles('ktextd_text_mutex_wait_seconds', 'Time commands waited for text_mutex', (v) => v.waitMs);
+  quantiles('ktextd_text_mutex_hold_seconds', 'Time commands held text_mutex', (v) => v.holdMs);
+  new Gauge({
+    name: 'ktextd_text_mutex_waiters',
+    help: 'Commands that wait for text_mutex',
+    registers,
+    collect() {
+      this.set(view()?.waiting.length ?? 0);
+    },
+  });
+  new Counter({
+    name: 'ktextd_text_mutex_acquisitions_total',
+    help: 'Times text_mutex was taken',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(view()?.acquisitions ?? 0);
+    },
+  });
+}
+
+const word = (value: unknown, fallback: string): string => (typeof value === 'string' ? value : fallback);
+
+/** Counts decisions and pokes by following the events; returns the follower. */
+function addEventMetrics(
+  registers: Registry[],
+  coordinator: () => Coordinator | undefined,
+): (event: ServiceEvent) => void {
+  const decisions = new Counter({
+    name: 'ktextd_decisions_total',
+    help: 'Attach requests decided, by verdict and by the rule that refused',
+    labelNames: ['verdict', 'rule'],
+    registers,
+  });
+  const pokes = new Counter({ name: 'ktextd_pokes_total', help: 'Text writes', registers });
+  const quarantined = new Counter({
+    name: 'ktextd_quarantined_total',
+    help: 'Sites found with foreign bytes',
+    registers,
+  });
+  const kinds = new Map<string, string>();
+  const attachments = new Gauge({
+    name: 'ktextd_attachments',
+    help: 'Attachments held, by kind',
+    labelNames: ['kind'],
+    registers,
+    collect() {
+      this.reset();
+      for (const kind of kinds.values()) this.inc({ kind });
+    },
+  });
+  new Gauge({
+    name: 'ktextd_kernel_info',
+    help: 'The kernel whose text is served',
+    labelNames: ['release', 'profile', 'strictness'],
+    registers,
+    collect() {
+      const image = coordinator()?.image();
+      if (image === undefined) return;
+      const { release, profile, strictness } = image;
+      this.reset();
+      this.set({ release, profile, strictness }, 1);
+    },
+  });
+  attachments.reset();
+  return ({ type, data }) => {
+    const id = word(data['attachment'], '');
+    if (type === 'attached') {
+      kinds.set(id, word(data['kind'], 'unknown'));
+      decisions.inc({ verdict: word(data['verdict'], 'attached'), rule: '' });
+    } else if (type === 'detached') {
+      kinds.delete(id);
+    } else if (type === 'rejected') {
+      decisions.inc({ verdict: 'refused', rule: word(data['rule'], 'unknown') });
+    } else if (type === 'poke') {
+      pokes.inc(typeof data['count'] === 'number' ? data['count'] : 1);
+    } else if (type === 'image' && data['reset'] === 'all') {
+      kinds.clear();
+    } else if (type === 'quarantined') {
+      quarantined.inc();
+    }
+  };
+}

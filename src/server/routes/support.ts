@@ -1,0 +1,67 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { invariant } from '../../base/index.ts';
+import type { Caller, Coordinator, PageRequest } from '../../coordinator/index.ts';
+import type { App } from '../app-type.ts';
+import { sendFault } from '../problem.ts';
+import { edgeFault } from '../rules.ts';
+import { Problem } from '../schemas/answers.ts';
+import type { ServiceState } from '../state.ts';
+
+/** The error answers that every route can give, for the published document. */
+export const problemResponses = {
+  '4xx': { description: 'Refused', content: { 'application/problem+json': { schema: Problem } } },
+  '5xx': {
+    description: 'Not now, or a bug of the service',
+    content: { 'application/problem+json': { schema: Problem } },
+  },
+} as const;
+
+export const LIMIT_DEFAULT = 100;
+
+export const pageRequest = (query: { readonly limit?: number; readonly cursor?: string }): PageRequest => ({
+  limit: query.limit ?? LIMIT_DEFAULT,
+  ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
+});
+
+/** Drops what is undefined: an absent parameter and one set to undefined are not the same to the coordinator. */
+export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
+}
+
+/** The coordinator; only for routes below {@link requireReady}. */
+export function coordinatorOf(app: App): Coordinator {
+  const coordinator = app.services.state.coordinator();
+  invariant(coordinator !== undefined, 'a route ran before the image was loaded');
+  return coordinator;
+}
+
+/** Refuses what needs an image while there is none. */
+export async function requireReady(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+  const { state } = request.server.services;
+  return state.current().phase === 'ready' ? undefined : sendNotReady(reply, state);
+}
+
+export function sendNotReady(reply: FastifyReply, state: ServiceState): FastifyReply {
+  const phase = state.current();
+  if (phase.phase === 'failed') return sendFault(reply, edgeFault('service.failed', phase.fault.detail));
+  const progress = phase.phase === 'loading' ? phase.progress : undefined;
+  const how = progress === undefined ? 'just begun' : `${progress.step}, ${progress.done} of ${progress.total}`;
+  return sendFault(reply, edgeFault('service.loading', `The kernel image is being loaded: ${how}.`));
+}
+
+/**
+ * Who asks, for the coordinator. Its signal aborts when the client goes away before the answer; not for a request with an
+ * Idempotency-Key, whose answer a repeat may be waiting for.
+ */
+export function callerOf(request: FastifyRequest, reply: FastifyReply): Caller {
+  const who = request.caller ?? { client: 'anonymous', tenant: 'default', role: 'read' };
+  const caller = { client: who.client, tenant: who.tenant, isAdmin: who.role === 'admin', requestId: request.id };
+  if (request.idempotency !== undefined) return caller;
+  const controller = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) controller.abort();
+  });
+  return { ...caller, signal: controller.signal };
+}

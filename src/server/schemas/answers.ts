@@ -1,0 +1,308 @@
+/** Answers as they go out. These schemas publish the contract; answers may carry more fields than they name. */
+
+import { Address, HexBytes, Kind, nullable, pageOf, StrictnessWord, Timestamp, words } from './common.ts';
+import { Type } from './type.ts';
+
+const Budget = Type.Record(Type.String(), Type.Number(), {
+  description: 'What is left of each limited resource at this site',
+});
+
+export const SiteAnswer = Type.Object(
+  {
+    address: Address,
+    place: Type.String(),
+    before: HexBytes,
+    after: HexBytes,
+    mechanism: Type.String({ description: '`int3`, `ftrace`, `ftrace-direct`, …' }),
+    chain: Type.Array(Type.String(), { description: 'Attachment ids in the order in which they run' }),
+    revision: Type.Integer(),
+    budget: Budget,
+  },
+  { title: 'SiteAnswer' },
+);
+
+export const CostAnswer = Type.Object(
+  { pokes: Type.Integer(), batches: Type.Integer(), syncRounds: Type.Integer(), textMutexHeldUs: Type.Number() },
+  { title: 'CostAnswer' },
+);
+
+export const Target = Type.Union([Type.String(), Type.Array(Type.String()), Type.Object({ pattern: Type.String() })]);
+
+export const AttachAnswer = Type.Object(
+  {
+    id: Type.String(),
+    kind: Kind,
+    client: Type.String(),
+    verdict: words(['attached', 'chained', 'shared']),
+    siteCount: Type.Integer(),
+    sites: Type.Optional(Type.Array(SiteAnswer)),
+    cost: CostAnswer,
+    sequence: Type.Integer(),
+    warnings: Type.Array(Type.String()),
+  },
+  { title: 'AttachAnswer' },
+);
+
+export const AttachmentView = Type.Object(
+  {
+    id: Type.String(),
+    kind: Kind,
+    client: Type.String(),
+    since: Timestamp,
+    target: Target,
+    options: Type.Record(Type.String(), Type.Unknown()),
+    enabled: Type.Boolean(),
+    siteCount: Type.Integer(),
+    sites: Type.Optional(Type.Array(SiteAnswer)),
+    sequence: Type.Integer(),
+  },
+  { title: 'AttachmentView' },
+);
+
+export const DetachAnswer = Type.Object(
+  {
+    id: Type.String(),
+    verdict: words(['detached']),
+    siteCount: Type.Integer(),
+    sites: Type.Optional(Type.Array(SiteAnswer)),
+    restored: Type.Array(Address, { description: 'Addresses whose bytes are pristine again' }),
+    cost: CostAnswer,
+    sequence: Type.Integer(),
+    warnings: Type.Array(Type.String()),
+  },
+  { title: 'DetachAnswer' },
+);
+
+const Holder = Type.Object(
+  { attachment: Type.String(), kind: Type.String(), client: Type.String(), since: Timestamp },
+  { title: 'Holder' },
+);
+
+const SchemaFinding = Type.Object(
+  { in: Type.String(), path: Type.String(), schemaPath: Type.String(), message: Type.String() },
+  { title: 'SchemaFinding' },
+);
+
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: '`/v1/rules/<rule>`, which documents the rule' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    errno: Type.String({ description: 'The errno that Linux would return' }),
+    rule: Type.String(),
+    linux: nullable(Type.String({ description: 'The function and file in Linux that decide' })),
+    holders: Type.Array(Holder),
+    place: nullable(Type.String()),
+    remedies: Type.Array(Type.String()),
+    index: nullable(Type.Integer({ description: 'The failing element of a request for several sites' })),
+    expected: nullable(HexBytes),
+    actual: nullable(HexBytes),
+    profile: nullable(Type.String()),
+    kernel: nullable(Type.String()),
+    strictness: nullable(StrictnessWord),
+    requestId: Type.String(),
+    errors: Type.Optional(Type.Array(SchemaFinding)),
+  },
+  { title: 'Problem' },
+);
+
+export const PlanAnswer = Type.Object(
+  {
+    steps: Type.Array(
+      Type.Object(
+        {
+          index: Type.Integer(),
+          verdict: words(['attached', 'chained', 'shared', 'detached', 'refused', 'unknown']),
+          errno: Type.Optional(Type.String()),
+          rule: Type.Optional(Type.String()),
+          problem: Type.Optional(Problem),
+          sites: Type.Array(SiteAnswer),
+          siteCount: Type.Integer(),
+          cost: CostAnswer,
+          warnings: Type.Array(Type.String()),
+        },
+        { title: 'PlanStepAnswer' },
+      ),
+    ),
+    wouldSucceed: Type.Boolean(),
+    kernel: Type.String(),
+    profile: Type.String(),
+    strictness: StrictnessWord,
+  },
+  { title: 'PlanAnswer' },
+);
+
+export const ImageView = Type.Object(
+  {
+    release: Type.String(),
+    source: Type.String(),
+    sha256: Type.String(),
+    base: Address,
+    sections: Type.Array(
+      Type.Object(
+        {
+          name: Type.String(),
+          address: Address,
+          size: Type.Integer(),
+          executable: Type.Boolean(),
+          writable: Type.Boolean(),
+        },
+        { title: 'SectionView' },
+      ),
+    ),
+    counts: Type.Object(
+      {
+        symbols: Type.Integer(),
+        functions: Type.Integer(),
+        ftraceSites: Type.Integer(),
+        jumpLabels: Type.Integer(),
+        staticCalls: Type.Integer(),
+        blacklisted: Type.Integer(),
+        btfFunctions: Type.Integer(),
+      },
+      { title: 'ImageCounts' },
+    ),
+    loadMs: Type.Number(),
+    fromCache: Type.Boolean(),
+    profile: Type.String(),
+    kernel: Type.String(),
+    strictness: StrictnessWord,
+    unknowns: Type.Array(
+      Type.Object({ category: Type.String(), count: Type.Integer(), reason: Type.String() }, { title: 'UnknownBytes' }),
+    ),
+  },
+  { title: 'ImageView' },
+);
+
+export const SymbolView = Type.Object(
+  {
+    name: Type.String(),
+    address: Address,
+    size: Type.Integer(),
+    type: Type.String(),
+    prototype: nullable(Type.String()),
+    attachable: Type.Object(
+      {
+        kprobe: Type.Boolean(),
+        ftrace: Type.Boolean(),
+        fentry: Type.Boolean(),
+        fmodRet: Type.Boolean(),
+        livepatch: Type.Boolean(),
+      },
+      { title: 'Attachable' },
+    ),
+    why: Type.Record(Type.String(), Type.String()),
+  },
+  { title: 'SymbolView' },
+);
+
+const SiteOwner = Type.Object(
+  { attachment: Type.String(), kind: Kind, client: Type.String(), order: Type.Integer() },
+  { title: 'SiteOwner' },
+);
+
+export const TextView = Type.Object(
+  {
+    address: Address,
+    symbol: Type.String(),
+    bytes: HexBytes,
+    original: HexBytes,
+    instructions: Type.Array(
+      Type.Object(
+        { address: Address, bytes: HexBytes, text: Type.String(), target: nullable(Type.String()) },
+        { title: 'InstructionView' },
+      ),
+    ),
+    owners: Type.Array(SiteOwner),
+  },
+  { title: 'TextView' },
+);
+
+export const SiteView = Type.Object(
+  {
+    address: Address,
+    symbol: Type.String(),
+    kind: Type.String(),
+    original: HexBytes,
+    current: HexBytes,
+    revision: Type.Integer(),
+    owners: Type.Array(SiteOwner),
+    quarantined: Type.Boolean(),
+    budget: Budget,
+  },
+  { title: 'SiteView' },
+);
+
+export const PokeView = Type.Object(
+  {
+    sequence: Type.Integer(),
+    time: Timestamp,
+    address: Address,
+    attachment: nullable(Type.String()),
+    client: Type.String(),
+    reason: Type.String(),
+    before: HexBytes,
+    after: HexBytes,
+  },
+  { title: 'PokeView' },
+);
+
+export const AuditView = Type.Object(
+  {
+    bytesChecked: Type.Integer(),
+    differing: Type.Integer(),
+    attributed: Type.Integer(),
+    orphans: Type.Array(
+      Type.Object(
+        { address: Address, length: Type.Integer(), expected: HexBytes, actual: HexBytes },
+        { title: 'Orphan' },
+      ),
+    ),
+    durationMs: Type.Number(),
+  },
+  { title: 'AuditView' },
+);
+
+export const ResetAnswer = Type.Object(
+  { detached: Type.Integer(), sequence: Type.Integer() },
+  { title: 'ResetAnswer' },
+);
+
+const Percentiles = Type.Object({ p50: Type.Number(), p99: Type.Number() }, { title: 'Percentiles' });
+
+export const TextMutexView = Type.Object(
+  {
+    holder: nullable(Type.String()),
+    heldSinceMs: nullable(Type.Number()),
+    waiting: Type.Array(Type.Object({ client: Type.String(), sinceMs: Type.Number() }, { title: 'Waiter' })),
+    acquisitions: Type.Integer(),
+    waitMs: Percentiles,
+    holdMs: Percentiles,
+  },
+  { title: 'TextMutexView' },
+);
+
+export const RuleView = Type.Object(
+  {
+    id: Type.String(),
+    title: Type.String(),
+    errno: Type.String(),
+    what: Type.String(),
+    why: Type.String(),
+    linux: Type.String(),
+    range: Type.String(),
+    strictness: words(['both', 'safe', 'linux']),
+    remedies: Type.Array(Type.String()),
+  },
+  { title: 'RuleView' },
+);
+
+export const SymbolPage = pageOf('SymbolPage', SymbolView);
+export const SitePage = pageOf('SitePage', SiteView);
+export const PokePage = pageOf('PokePage', PokeView);
+export const AttachmentPage = pageOf('AttachmentPage', AttachmentView);
+export const RuleList = pageOf('RuleList', RuleView);
+
+export const Live = Type.Object({ status: words(['live']) }, { title: 'Live' });
+export const Ready = Type.Object({ status: words(['ready']), release: Type.String() }, { title: 'Ready' });

@@ -1,0 +1,95 @@
+import { Kind, optionalPageQuery, Pattern, Place, QueryPlace, strict, words } from './common.ts';
+import { Type } from './type.ts';
+
+export const PLACES_MAX = 100_000;
+export const STEPS_MAX = 10_000;
+
+export const AttachBody = Type.Object(
+  {
+    kind: Kind,
+    target: Type.Union([Place, Type.Array(Place, { maxItems: PLACES_MAX }), Type.Object({ pattern: Pattern }, strict)]),
+    program: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
+    options: Type.Optional(
+      Type.Unsafe<Readonly<Record<string, unknown>>>({
+        type: 'object',
+        description: 'By kind; unknown options are refused',
+      }),
+    ),
+  },
+  {
+    ...strict,
+    title: 'AttachRequest',
+  },
+);
+
+export const EnableBody = Type.Object({ enabled: Type.Boolean() }, { ...strict, title: 'EnableRequest' });
+
+const Client = Type.String({ pattern: '^[\\x20-\\x7e]{1,64}$', description: '1 to 64 printable ASCII characters' });
+
+/** Exactly one of `attach` and `detach`: the route says so in words that a person can use. */
+export const PlanBody = Type.Object(
+  {
+    steps: Type.Array(
+      Type.Object(
+        {
+          client: Type.Optional(Client),
+          attach: Type.Optional(AttachBody),
+          detach: Type.Optional(Type.String({ minLength: 1, maxLength: 100, description: 'An attachment id' })),
+        },
+        { ...strict, title: 'PlanStep', description: 'Either `attach` or `detach`' },
+      ),
+      { minItems: 1, maxItems: STEPS_MAX },
+    ),
+  },
+  { ...strict, title: 'PlanRequest' },
+);
+
+/** A body that may be left out. */
+export const EmptyBody = Type.Union([Type.Null(), Type.Object({}, strict)]);
+
+export const IdParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 100 }) }, strict);
+export const NameParams = Type.Object({ name: Type.String({ minLength: 1, maxLength: 512 }) }, strict);
+export const PlaceParams = Type.Object({ place: Place }, strict);
+
+export const SymbolsQuery = Type.Object(
+  {
+    match: Type.Optional(Pattern),
+    attachable: Type.Optional(words(['kprobe', 'ftrace', 'fentry', 'fmodRet', 'livepatch'])),
+    ...optionalPageQuery,
+  },
+  strict,
+);
+export const TextQuery = Type.Object(
+  { at: QueryPlace, length: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536, default: 64 })) },
+  strict,
+);
+export const SitesQuery = Type.Object(
+  { state: Type.Optional(words(['patched', 'quarantined'])), ...optionalPageQuery },
+  strict,
+);
+export const PageQuery = Type.Object({ ...optionalPageQuery }, strict);
+export const AttachmentsQuery = Type.Object(
+  {
+    client: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    kind: Type.Optional(Kind),
+    place: Type.Optional(QueryPlace),
+    ...optionalPageQuery,
+  },
+  strict,
+);
+export const SitesChoiceQuery = Type.Object(
+  { sites: Type.Optional(words(['full'], 'All sites, even when there are more than 1,000')) },
+  strict,
+);
+export const ResetQuery = Type.Object({ all: Type.Optional(Type.Boolean()) }, strict);
+export const PlanQuery = Type.Object(
+  { kernel: Type.Optional(Type.String({ pattern: '^\\d{1,3}\\.\\d{1,4}(\\.\\d{1,5})?$', description: '`6.6`' })) },
+  strict,
+);
+export const EventsQuery = Type.Object(
+  {
+    after: Type.Optional(Type.Integer({ minimum: 0, description: 'Resume after this sequence' })),
+    types: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'Comma-separated event types' })),
+  },
+  strict,
+);
