@@ -18,7 +18,7 @@ echo "   $(field verdict <<<"$kprobe"), the site calls $(field 'sites[0].mechani
 
 echo "2. A BPF program is attached to the same function with fentry."
 fentry=$(attach bpf-agent "{\"kind\":\"fentry\",\"target\":\"$function_name\"}")
-echo "   $(field verdict <<<"$fentry"): both run, in the order $(field 'sites[0].chain.length' <<<"$fentry") owners have at the site"
+echo "   $(field verdict <<<"$fentry"): the site now calls $(field 'sites[0].mechanism' <<<"$fentry"), and $(field 'sites[0].chain.length' <<<"$fentry") owners run there, the kprobe first"
 
 echo "3. A third agent wants IPMODIFY too."
 refused=$(attach patch-agent "{\"kind\":\"ftrace\",\"target\":\"$function_name\",\"options\":{\"ipmodify\":true}}")

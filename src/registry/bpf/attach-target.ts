@@ -8,6 +8,7 @@ import type { TrampLinkKind } from '../model/state.ts';
 import type { Place } from '../place.ts';
 import {
   BPF_DENY_LIST,
+  BPF_HANGS,
   BPF_NO_BTF,
   BPF_NO_SYMBOL,
   BPF_NORETURN,
@@ -83,6 +84,8 @@ export function functionProblem(
       detail: `${name} cannot have a BPF trampoline: ${problem}.`,
       ...(problem.includes('6.1 saves') ? { errno: 'ENOTSUPP' } : {}),
     };
+  if (world.kernel === '6.1' && (name === '__rcu_read_lock' || name === '__rcu_read_unlock'))
+    return { rule: BPF_HANGS, detail: `Attaching to ${name} never comes back on 6.1.` };
   if (DENIED.has(name)) return { rule: BPF_DENY_LIST, detail: `${name} is called by every BPF trampoline.` };
   return undefined;
 }

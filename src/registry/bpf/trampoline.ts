@@ -11,9 +11,11 @@ import { dataObject, install, remove } from '../arena.ts';
 import { modifyFtraceDirect, registerFtraceDirect, unregisterFtraceDirect } from '../ftrace/direct.ts';
 import { newOps } from '../ftrace/new-ops.ts';
 import { setFilterIp } from '../ftrace/ops.ts';
-import { TRAMP_F } from '../model/flags.ts';
+import { REC, TRAMP_F } from '../model/flags.ts';
 import type { BpfTrampoline, FtraceOps, TrampLink, TrampLinkKind } from '../model/state.ts';
+import { ipmodifyHolders } from '../owners/holders.ts';
 import {
+  BPF_IPMODIFY_ORDER,
   BPF_LAYOUT_MIX,
   BPF_NOT_PATCHABLE,
   BPF_SAME_PROGRAM,
@@ -247,6 +249,33 @@ function newTrampoline(txn: Txn, target: BpfTarget, layout: BpfTrampoline['layou
   });
 }
 
+/**
+ * 6.1 asks for ORIG_STACK only when a trampoline is registered. One that was registered for fentry alone beside an IPMODIFY owner, and now has
+ * to call the original, is modified without being asked.
+ */
+function ipmodifyOrder(txn: Txn, trampoline: BpfTrampoline, link: TrampLink): Fault | undefined {
+  const site = trampolineSite(txn, trampoline.func);
+  const isBug =
+    txn.world.kernel === '6.1' &&
+    link.kind !== 'fentry' &&
+    trampoline.image !== undefined &&
+    !hasTrampFlag(trampoline, TRAMP_F.CALL_ORIG | TRAMP_F.SHARE_IPMODIFY) &&
+    (txn.record(site).flags & REC.IPMODIFY) !== 0;
+  if (!isBug) return undefined;
+  const place = txn.place(site);
+  if (txn.world.strictness === 'linux') {
+    txn.warnings.push(
+      `Linux 6.1 grants this, and the next call of ${place} kills ftrace for the whole system (${BPF_IPMODIFY_ORDER.id}).`,
+    );
+    return undefined;
+  }
+  return refuse(BPF_IPMODIFY_ORDER, {
+    detail: `${place} has an IPMODIFY owner and, since later, fentry; with ${link.kind} on top the next call would kill ftrace on 6.1.`,
+    place,
+    holders: ipmodifyHolders(txn, site),
+  });
+}
+
 /** __bpf_trampoline_link_prog: newest first within its kind. */
 export function linkProgram(
   txn: Txn,
@@ -277,6 +306,8 @@ export function linkProgram(
       place,
       holders: holders(),
     });
+  const doomed = ipmodifyOrder(txn, trampoline, link);
+  if (doomed !== undefined) return doomed;
   setTrampoline(txn, {
     ...trampoline,
     links: withLinks(trampoline, link.kind, [link, ...trampoline.links[link.kind]]),

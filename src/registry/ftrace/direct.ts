@@ -79,7 +79,9 @@ export function modifyFtraceDirect(txn: Txn, id: string, address: number): Fault
   txn.setOp(helper);
   const joined = startup(txn, helper.id);
   if (joined !== undefined) return joined;
-  const fault = isEnabled(ops) ? updateIpmodify(txn, txn.op(id), ops.filter, ops.filter, true) : undefined;
+  // 6.1 lacks this question (see the rule bpf.trampoline.ipmodify-order).
+  const isAsked = isEnabled(ops) && txn.world.kernel !== '6.1';
+  const fault = isAsked ? updateIpmodify(txn, txn.op(id), ops.filter, ops.filter, true) : undefined;
   if (fault === undefined) {
     for (const site of ops.filter) if (txn.directFunctions.has(site)) txn.directFunctions.set(site, address);
     txn.setOp({ ...txn.op(id), directCall: address });

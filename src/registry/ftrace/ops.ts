@@ -21,9 +21,13 @@ import { addToList, assignFilter, hasFlag, isEnabled, removeFromList } from './o
 import { updateRecords } from './records.ts';
 import { installTrampoline } from './trampoline.ts';
 
-export function ftraceUsable(txn: Txn): Fault | undefined {
-  if (txn.world.ftrace === undefined || txn.world.kprobeFtraceHandler === undefined)
-    return refuse(FTRACE_UNAVAILABLE, { detail: `${txn.world.image.release} has no ftrace callers in its text.` });
+/** Why ftrace cannot be used; `callback` is the function of the kernel that the caller wants called. */
+export function ftraceUsable(txn: Txn, callback = 'kprobe_ftrace_handler'): Fault | undefined {
+  const { ftrace, image } = txn.world;
+  if (ftrace === undefined)
+    return refuse(FTRACE_UNAVAILABLE, { detail: `${image.release} has no ftrace callers in its text.` });
+  if (image.symbols.offsetOf(callback) === undefined)
+    return refuse(FTRACE_UNAVAILABLE, { detail: `${image.release} has no ${callback}.` });
   if (txn.ftrace.isDisabled)
     return refuse(FTRACE_DISABLED, {
       detail:

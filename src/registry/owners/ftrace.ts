@@ -11,10 +11,17 @@ import { OPS } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
 import { targetSites, withIndex } from './ftrace-targets.ts';
-import { flag } from './options.ts';
+import { flag, type Options } from './options.ts';
 import type { Attached, Owner, OwnerRequest } from './owner.ts';
 
 const CODE_SIZE = 64;
+const FUNCTION_TRACER = 'function_trace_call';
+
+/** The kernel's own function that a tracer calls; undefined without a tracer. */
+function callbackOf({ tracer }: Options): string | undefined {
+  if (tracer === 'function') return FUNCTION_TRACER;
+  return tracer === 'function_graph' ? 'ftrace_graph_func' : undefined;
+}
 
 /** What an ops without a tracer calls: a handler of its own that counts. */
 function countingFunc(txn: Txn, id: string): FtraceOps['func'] {
@@ -40,12 +47,12 @@ export const ftraceOwner: Owner = {
   takes: ['places', 'pattern'],
   attach(txn, request): Result<Attached> {
     const { options, identity, target } = request;
-    const unusable = ftraceUsable(txn);
+    const unusable = ftraceUsable(txn, callbackOf(options));
     if (unusable !== undefined) return err(unusable);
     const sites = targetSites(txn, target);
     if (!sites.ok) return sites;
     if (options['tracer'] === 'function_graph') return attachGraphTracer(txn, request, sites.value);
-    const tracer = options['tracer'] === 'function' ? symbolFunc(txn, 'function_trace_call') : undefined;
+    const tracer = options['tracer'] === 'function' ? symbolFunc(txn, FUNCTION_TRACER) : undefined;
     const func = tracer ?? countingFunc(txn, identity.id);
     newOps(txn, identity.id, {
       attachment: identity.id,
@@ -82,7 +89,8 @@ export const ftraceDirectOwner: Owner = {
     const unusable = ftraceUsable(txn);
     if (unusable !== undefined) return err(unusable);
     const sites = targetSites(txn, request.target);
-    if (!sites.ok) return sites;
+    // 6.1 looks the record up itself (register_ftrace_direct); later kernels go through the filter.
+    if (!sites.ok) return txn.world.kernel === '6.1' ? err({ ...sites.fault, errno: 'ENODEV' }) : sites;
     const direct = install(txn, { size: CODE_SIZE, what: 'ftrace_direct', attachment: identity.id }, (at) =>
       generateCountingDirectTrampoline({ at, counter: dataObject(txn, 8), cpu: txn.world.cpu }),
     );

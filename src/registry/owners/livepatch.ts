@@ -106,7 +106,7 @@ export const livepatchOwner: Owner = {
   options: { patch: { type: 'name' }, replace: { type: 'boolean' }, replacement: { type: 'name' } },
   takes: ['places'],
   attach(txn, request): Result<Attached> {
-    const unusable = ftraceUsable(txn);
+    const unusable = ftraceUsable(txn, 'klp_ftrace_handler');
     if (unusable !== undefined) return err(unusable);
     const patch = patchName(request);
     const loaded = loadedAs(txn, patch);
