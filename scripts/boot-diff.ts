@@ -10,14 +10,19 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { brotliDecompressSync } from 'node:zlib';
-import { toHex } from '../src/base/index.ts';
-import { applyBootPatching, type BootResult } from '../src/image/boot/index.ts';
+import { systemClock, toHex } from '../src/base/index.ts';
+
+import {
+  applyBootPatching,
+  type BootResult,
+  readAltInstrs,
+  readJumpEntries,
+  readSites,
+} from '../src/image/boot/index.ts';
+
 import type { BootProfile } from '../src/image/kernel-image.ts';
 import type { RawKernel } from '../src/image/raw-kernel.ts';
 import { readRawKernel } from '../src/image/read-raw-kernel.ts';
-import { readSites } from '../src/image/boot/site-tables.ts';
-import { readAltInstrs } from '../src/image/boot/alt-instr.ts';
-import { readJumpEntries } from '../src/image/boot/jump-entries.ts';
 import { entriesOf, relative, tableBetween } from '../src/image/tables/table-bytes.ts';
 
 /** Bytes of .text by what became of them, in one category of site. */
@@ -37,7 +42,12 @@ export interface DiffRow {
 export interface BootDiff {
   readonly rows: ReadonlyMap<string, DiffRow>;
   readonly total: DiffRow;
-  readonly differences: readonly { readonly offset: number; readonly category: string; readonly place: string; readonly line: string }[];
+  readonly differences: readonly {
+    readonly offset: number;
+    readonly category: string;
+    readonly place: string;
+    readonly line: string;
+  }[];
   readonly result: BootResult;
   readonly patchMs: number;
 }
@@ -63,7 +73,19 @@ export function readProfile(path: string, name: string): BootProfile {
   return { ...variant, name: variant.name ?? name };
 }
 
-const CATEGORIES = ['other', 'SMP lock', 'call site', 'retpoline', 'alternative', 'jump label', 'static call', 'runtime constant', 'ENDBR', 'return', 'ftrace'];
+const CATEGORIES = [
+  'other',
+  'SMP lock',
+  'call site',
+  'retpoline',
+  'alternative',
+  'jump label',
+  'static call',
+  'runtime constant',
+  'ENDBR',
+  'return',
+  'ftrace',
+];
 
 /** Category of each byte of .text by the tables of the kernel; where two lay claim to one, the later of CATEGORIES has it. */
 function categorise(kernel: RawKernel, length: number): Uint8Array {
@@ -85,23 +107,34 @@ function categorise(kernel: RawKernel, length: number): Uint8Array {
   }
   const calls = tableBetween(kernel, '.static_call_sites', '__start_static_call_sites', '__stop_static_call_sites');
   if (calls !== undefined) for (let i = 0; i < entriesOf(calls, 8); i++) mark('static call', relative(calls, i * 8), 5);
-  for (const section of kernel.sections) if (section.name.startsWith('runtime_')) sites('runtime constant', section.name, 8);
+  for (const section of kernel.sections)
+    if (section.name.startsWith('runtime_')) sites('runtime constant', section.name, 8);
   sites('ENDBR', '.ibt_endbr_seal', 4);
   sites('return', '.return_sites', 5);
   const mcount = tableBetween(kernel, '__mcount_loc', '__start_mcount_loc', '__stop_mcount_loc');
-  if (mcount !== undefined) for (let i = 0; i < entriesOf(mcount, 8); i++) mark('ftrace', Number(mcount.view.u64(i * 8) - kernel.base), 5);
+  if (mcount !== undefined)
+    for (let i = 0; i < entriesOf(mcount, 8); i++) mark('ftrace', Number(mcount.view.u64(i * 8) - kernel.base), 5);
   return map;
 }
 
 /** Applies boot patching to a copy of the executable sections; .text and how long it took. */
-export function patchedText(kernel: RawKernel, profile: BootProfile): { text: Uint8Array; result: BootResult; patchMs: number; ranges: Map<string, { start: number; bytes: Uint8Array }> } {
+export function patchedText(
+  kernel: RawKernel,
+  profile: BootProfile,
+): {
+  text: Uint8Array;
+  result: BootResult;
+  patchMs: number;
+  ranges: Map<string, { start: number; bytes: Uint8Array }>;
+} {
   const ranges = new Map<string, { start: number; bytes: Uint8Array }>();
   for (const section of kernel.sections) {
-    if (section.executable && section.offset !== undefined) ranges.set(section.name, { start: section.offset, bytes: section.bytes.slice() });
+    if (section.executable && section.offset !== undefined)
+      ranges.set(section.name, { start: section.offset, bytes: section.bytes.slice() });
   }
-  const started = performance.now();
+  const started = systemClock.monotonicUs();
   const result = applyBootPatching({ kernel, profile, text: [...ranges].map(([name, range]) => ({ name, ...range })) });
-  const patchMs = performance.now() - started;
+  const patchMs = (systemClock.monotonicUs() - started) / 1000;
   if (!result.ok) throw new Error(result.fault.detail);
   const text = ranges.get('.text');
   if (text === undefined) throw new Error('the kernel has no .text');
@@ -110,7 +143,11 @@ export function patchedText(kernel: RawKernel, profile: BootProfile): { text: Ui
 
 const emptyRow = (): DiffRow => ({ changed: 0, equal: 0, missing: 0, wrong: 0, extra: 0 });
 
-export function bootDiff(kernel: RawKernel, profile: BootProfile, recording: ReturnType<typeof readRecording>): BootDiff {
+export function bootDiff(
+  kernel: RawKernel,
+  profile: BootProfile,
+  recording: ReturnType<typeof readRecording>,
+): BootDiff {
   const { text, result, patchMs } = patchedText(kernel, profile);
   const section = kernel.section('.text');
   if (section === undefined) throw new Error('the kernel has no .text');
@@ -139,7 +176,12 @@ export function bootDiff(kernel: RawKernel, profile: BootProfile, recording: Ret
   const differences = [...places.values()].map(({ offset, category, end }) => {
     const hex = (bytes: Uint8Array): string => toHex(bytes.subarray(Math.max(0, offset - 2), end + 3));
     const place = kernel.describe(offset);
-    return { offset, category, place, line: `${category}\t${place}\tdisk ${hex(disk)}\trunning ${hex(running)}\tcomputed ${hex(text)}` };
+    return {
+      offset,
+      category,
+      place,
+      line: `${category}\t${place}\tdisk ${hex(disk)}\trunning ${hex(running)}\tcomputed ${hex(text)}`,
+    };
   });
   return { rows, total, differences, result, patchMs };
 }
@@ -152,7 +194,11 @@ function tally(disk: number, running: number, computed: number): 'equal' | 'miss
 
 export function formatTable(diff: BootDiff): string {
   const line = (name: string, row: DiffRow): string =>
-    [name.padEnd(18), ...[row.changed, row.equal, row.missing, row.wrong, row.extra].map((n) => String(n).padStart(9)), `${((100 * row.equal) / Math.max(1, row.changed)).toFixed(4).padStart(10)} %`].join('');
+    [
+      name.padEnd(18),
+      ...[row.changed, row.equal, row.missing, row.wrong, row.extra].map((n) => String(n).padStart(9)),
+      `${((100 * row.equal) / Math.max(1, row.changed)).toFixed(4).padStart(10)} %`,
+    ].join('');
   const header = `${'category'.padEnd(18)}${['changed', 'equal', 'missing', 'wrong', 'extra'].map((n) => n.padStart(9)).join('')}`;
   return [header, ...[...diff.rows].map(([name, row]) => line(name, row)), line('total', diff.total)].join('\n');
 }
@@ -167,15 +213,20 @@ async function main(): Promise<void> {
       list: { type: 'string' },
     },
   });
-  if (values.image === undefined || values.recording === undefined) throw new Error('--image and --recording are needed');
+  if (values.image === undefined || values.recording === undefined)
+    throw new Error('--image and --recording are needed');
   const builtin = fileURLToPath(new URL('../test/conformance/boot-bytes.json', import.meta.url));
-  const profile = readProfile(values.profile === undefined || values.profile === 'max' ? builtin : values.profile, values.variant);
+  const profile = readProfile(
+    values.profile === undefined || values.profile === 'max' ? builtin : values.profile,
+    values.variant,
+  );
   const kernel = await readRawKernel(readFileSync(values.image), values.image);
   if (!kernel.ok) throw new Error(kernel.fault.detail);
   const diff = bootDiff(kernel.value, profile, readRecording(values.recording));
   process.stdout.write(`${formatTable(diff)}\n\npatched in ${diff.patchMs.toFixed(0)} ms\n`);
   for (const [name, count] of Object.entries(diff.result.counts)) process.stdout.write(`  ${name}: ${count}\n`);
-  for (const unknown of diff.result.unknowns) process.stdout.write(`  unknown: ${unknown.category} (${unknown.count}): ${unknown.reason}\n`);
+  for (const unknown of diff.result.unknowns)
+    process.stdout.write(`  unknown: ${unknown.category} (${unknown.count}): ${unknown.reason}\n`);
   for (const difference of diff.differences) {
     if (values.list === 'all' || values.list === difference.category) process.stdout.write(`${difference.line}\n`);
   }

@@ -1,4 +1,4 @@
-import { CALL_INSN_OPCODE, callRel32 } from '../../insn/index.ts';
+import { CALL_INSN_OPCODE, callRel32, nop } from '../../insn/index.ts';
 import { refuse } from '../malformed.ts';
 import { type AltInstr, readAltInstrs } from './alt-instr.ts';
 import type { BootContext } from './context.ts';
@@ -50,36 +50,32 @@ function applyOne(boot: BootContext, entry: AltInstr, known: KnownCalls): void {
   }
   if (entry.replacementlen > entry.instrlen)
     refuse('.altinstructions', entry.instr, 'the replacement is longer than the original');
-  let length = entry.replacementlen;
-  const replaced = bytes.slice();
-  replaced.fill(NOP);
-  replaced.set(text.view(entry.replacement, length));
   if (entry.isDirectCall) {
-    length = replaceCall(boot, entry, bytes, replaced, known);
-    replaced.fill(NOP, length);
+    text.write(entry.instr, directCall(boot, entry, bytes, known));
+    boot.report.count('paravirt direct call');
+    return;
   }
-  applyRelocation(replaced, entry.instr, entry.replacement, entry.replacementlen);
-  optimizeNops(replaced);
-  text.write(entry.instr, replaced);
-  boot.report.count(entry.isDirectCall ? 'paravirt direct call' : 'alternative');
+  bytes.fill(NOP);
+  bytes.set(text.view(entry.replacement, entry.replacementlen));
+  applyRelocation(bytes, entry.instr, entry.replacement, entry.replacementlen);
+  optimizeNops(bytes);
+  text.write(entry.instr, bytes);
+  boot.report.count('alternative');
 }
 
 /**
- * alt_replace_call: the original's `call *pointer(%rip)` becomes a call of what the pointer holds; a call of `nop_func` becomes nothing. Returns
- * the bytes used. The call is written as it would stand in the replacement: relocation moves it.
+ * alt_replace_call: the original's `call *pointer(%rip)` becomes a call of what the pointer holds; a call of `nop_func` becomes nothing. The
+ * replacement is a call of BUG_func by definition, so that its bytes need no look.
  */
-function replaceCall(
-  boot: BootContext,
-  entry: AltInstr,
-  original: Uint8Array,
-  replaced: Uint8Array,
-  known: KnownCalls,
-): number {
+function directCall(boot: BootContext, entry: AltInstr, original: Uint8Array, known: KnownCalls): Uint8Array {
   const { kernel } = boot;
-  if (entry.replacementlen !== 5 || replaced[0] !== CALL_INSN_OPCODE || entry.instrlen !== 6) {
+  if (
+    entry.replacementlen !== 5 ||
+    entry.instrlen !== 6 ||
+    boot.text.view(entry.replacement, 1)[0] !== CALL_INSN_OPCODE
+  ) {
     return refuse('.altinstructions', entry.instr, 'a direct call whose replacement is no call');
   }
-  // A second entry for the place finds what the first one wrote; Linux has none (it would BUG).
   if (original[0] !== CALL_RIP_REL[0] || original[1] !== CALL_RIP_REL[1]) {
     return refuse('.altinstructions', entry.instr, 'a direct call over an unrecognized indirect call');
   }
@@ -87,9 +83,10 @@ function replaceCall(
   const target = readPointer(kernel, pointer);
   const destination = target === null ? known.bug : target;
   if (destination === undefined) return refuse('pv_ops', pointer, `${kernel.describe(pointer)} holds no function`);
-  if (destination === known.nothing) return 0;
-  replaced.set(callRel32(entry.replacement, destination));
-  return 5;
+  if (destination === known.nothing) return nop(6);
+  original.set(callRel32(entry.instr, destination));
+  original[5] = NOP;
+  return original;
 }
 
 function applyOne61(boot: BootContext, entry: AltInstr): void {

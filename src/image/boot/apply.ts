@@ -1,5 +1,5 @@
 import type { Result } from '../../base/index.ts';
-import { catchingMalformed } from '../malformed.ts';
+import { catchingMalformed, refuse } from '../malformed.ts';
 import { applyAlternatives } from './alternatives.ts';
 import type { BootInput, BootResult } from './boot-patching.ts';
 import { bootText } from './boot-text.ts';
@@ -38,6 +38,9 @@ function makeReport(): { readonly report: BootReport; result(): BootResult } {
   };
 }
 
+/** For a pass that runs twice and is counted once. */
+const SILENT: BootReport = { count: () => undefined, unknown: () => undefined };
+
 function contextOf(input: BootInput, report: BootReport): BootContext {
   const { kernel, profile } = input;
   const cmdline = parseCmdline(profile.cmdline);
@@ -55,9 +58,15 @@ function contextOf(input: BootInput, report: BootReport): BootContext {
 export function applyBootPatching(input: BootInput): Result<BootResult> {
   return catchingMalformed(() => {
     const { report, result } = makeReport();
-    const boot = contextOf(input, report);
-    nopFtraceSites(boot);
-    alternativeInstructions(boot);
+    try {
+      const boot = contextOf(input, report);
+      nopFtraceSites(boot);
+      alternativeInstructions(boot);
+    } catch (error) {
+      // A branch that does not reach: only a damaged table sends one that far.
+      if (error instanceof RangeError) refuse('a table of patch sites', 0, error.message);
+      throw error;
+    }
     return result();
   });
 }
@@ -71,18 +80,31 @@ function alternativeInstructions(boot: BootContext): void {
   applyAlternatives(boot);
   const lsm = lsmState(boot);
   const updates = staticCallUpdates(boot, lsm);
-  const thunks = applyCallThunks(boot, () => patchStaticCalls(boot, updates, noCallThunks));
+  const thunks = applyCallThunks(boot, () => patchStaticCalls({ ...boot, report: SILENT }, updates, noCallThunks));
   sealEndbr(boot);
   unlockForUniprocessor(boot);
   patchStaticCalls(boot, updates, thunks);
   const entries = readJumpEntries(kernel);
   patchJumpLabels(boot, entries, staticKeyStates(boot, entries, lsm));
   patchRuntimeConstants(boot);
-  if (isKvmGuest(boot.cpu)) {
-    boot.report.unknown(
+  reportLimits(boot);
+}
+
+/** Machines of which a profile does not tell enough. */
+function reportLimits(boot: BootContext): void {
+  const { kernel, report, cpu } = boot;
+  if (isKvmGuest(cpu)) {
+    report.unknown(
       'KVM guest',
       1,
       'paravirtual spinlocks, clock, steal time and IPIs depend on what the hypervisor offers in leaf 0x40000001',
+    );
+  }
+  if (!cpu.flags.has('hypervisor') && kernel.symbolOffset('__SCK__x86_pmu_handle_irq') !== undefined) {
+    report.unknown(
+      'performance counters',
+      1,
+      'the static calls of x86_pmu depend on the model of the CPU; they are left NULL',
     );
   }
 }

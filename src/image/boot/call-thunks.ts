@@ -9,6 +9,8 @@ import { readSites } from './site-tables.ts';
 
 const NOP = 0x90;
 const KEXEC_CONTROL_CODE_MAX_SIZE = 2048;
+/** MAX_PATCH_LEN: no template is longer. */
+const TEMPLATE_MAX = 254;
 /** Functions whose callers are not counted (skip_addr, arch/x86/kernel/callthunks.c, 6.12). */
 const SKIPPED = [
   'error_entry',
@@ -37,8 +39,8 @@ export function applyCallThunks(boot: BootContext, prepare: () => void): CallThu
   const template = kernel.symbolOffset('skl_call_thunk_template');
   const tail = kernel.symbolOffset('skl_call_thunk_tail');
   if (!hasFeature(kernel, boot.caps, 'CALL_DEPTH') || template === undefined || tail === undefined) return noCallThunks;
-  const accounting = kernel.read(template, tail - template);
-  if (accounting === undefined) return noCallThunks;
+  const accounting = tail - template <= TEMPLATE_MAX ? kernel.read(template, tail - template) : undefined;
+  if (accounting === undefined || accounting.length === 0) return noCallThunks;
   prepare();
   const thunks = makeThunks(boot, template, accounting);
   const patch = (site: number): void => {

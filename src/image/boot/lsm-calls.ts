@@ -19,6 +19,8 @@ const LSM_FLAG_EXCLUSIVE = 2;
 /** struct lsm_static_call: key, trampoline, hl, active. */
 const LSM_STATIC_CALL_SIZE = 32;
 const MAX_LSM_COUNT = 64;
+/** Some 260 hooks of 11 slots each in 6.12. */
+const SLOTS_MAX = 1 << 16;
 
 interface LsmInfo {
   readonly name: string;
@@ -168,6 +170,15 @@ function findHooks(boot: BootContext, table: number, tableEnd: number, lsms: rea
 /** Slots of one hook: as many as its static calls have names that differ only in the number. */
 const keyPrefix = (name: string): string => name.replace(/\d+$/, '');
 
+/** A struct lsm_static_call as the file has it: a key, a trampoline, no hook yet, a key. */
+function isSlot(boot: BootContext, at: number): boolean {
+  const { kernel } = boot;
+  const trampoline = readPointer(kernel, at + 8);
+  if (typeof trampoline !== 'number' || !boot.text.has(trampoline, 8)) return false;
+  const keys = [readPointer(kernel, at), readPointer(kernel, at + 24)];
+  return readPointer(kernel, at + 16) === null && keys.every((key) => typeof key === 'number');
+}
+
 /** Puts the hooks of each module, in their order, into the first free slot (lsm_static_call_init). */
 export function lsmState(boot: BootContext): LsmState {
   const { kernel } = boot;
@@ -179,7 +190,8 @@ export function lsmState(boot: BootContext): LsmState {
     const key = readPointer(kernel, slot);
     return typeof key === 'number' ? symbolAt(kernel, key) : undefined;
   };
-  while (slotName(tableEnd)?.startsWith('__SCK__lsm_static_call_') === true) tableEnd += LSM_STATIC_CALL_SIZE;
+  while (isSlot(boot, tableEnd) && tableEnd - table < SLOTS_MAX * LSM_STATIC_CALL_SIZE)
+    tableEnd += LSM_STATIC_CALL_SIZE;
   const calls = new Map<number, number>();
   const activeKeys: number[] = [];
   const used = new Map<number, number>();

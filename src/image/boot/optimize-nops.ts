@@ -43,6 +43,8 @@ function addNop(bytes: Uint8Array, at: number, length: number): void {
 
 /** Joins runs of NOPs into the longest (optimize_nops, 6.12). Works on the bytes in place. */
 export function optimizeNops(bytes: Uint8Array): void {
+  // Most originals have no NOP at all: neither `90` nor the second byte of `0f 1f`.
+  if (!bytes.includes(NOP) && !bytes.includes(0x1f)) return;
   for (let at = 0; at < bytes.length; ) {
     const length = insnLength(bytes, at);
     if (length === 0) return;
