@@ -279,6 +279,7 @@ const CASES: Readonly<Record<string, (coordinator: Coordinator) => Promise<{ rea
   },
   'precondition.site-revision': async (coordinator) =>
     faultOf(await coordinator.attach(ME, { kind: 'kprobe', target: F }, { ifMatch: 7 })),
+  'list.cursor.invalid': async (coordinator) => faultOf(coordinator.attachments({ limit: 1, cursor: 'x' })),
   'text-mutex.aborted': async (coordinator) =>
     faultOf(
       await coordinator.attach(caller('gone', { signal: AbortSignal.abort() }), { kind: 'kprobe', target: F }, {}),

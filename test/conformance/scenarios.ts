@@ -13,6 +13,10 @@ export interface RecordedStep {
   readonly errno: string;
   /** Bytes at the scenario's place after the step. */
   readonly after?: string;
+  /** The function's line in enabled_functions after the step: the count and the letters R, I, D; absent when it has none. */
+  readonly record?: string;
+  /** Its lines in kprobes/list: `k` or `r`, with `f` for [FTRACE]; sorted; absent when there are none. */
+  readonly probes?: string;
 }
 
 export interface RecordedScenario {

@@ -16,6 +16,8 @@ const KINDS = {
   direct: ['ftrace_direct', {}],
   'sharing direct': ['ftrace_direct', { sharesIpmodify: true }],
   fentry: ['fentry', {}],
+  livepatch: ['livepatch', {}],
+  fexit: ['fexit', {}],
 } as const satisfies Readonly<Record<string, readonly [AttachRequest['kind'], Readonly<Record<string, unknown>>]>>;
 type Name = keyof typeof KINDS;
 const NAMES = Object.keys(KINDS) as readonly Name[];
@@ -27,14 +29,16 @@ const MIX = 'kprobe.ftrace.post-handler-mix';
 
 /** Rows: who is there; columns in the order of KINDS: who comes. `+` chained, `=` shared, else the rule that refuses. */
 const MATRIX: Readonly<Record<Name, readonly string[]>> = {
-  ops: ['+', '+', '+', '+', '+', '+', '+', '+'],
-  kprobe: ['+', '+', '+', MIX, '+', '+', '+', '+'],
-  kretprobe: ['+', '+', '+', MIX, '+', '+', '+', '+'],
-  'kprobe with post_handler': ['+', '+', '+', '+', EXCLUSIVE, NOT_SHARING, '=', '='],
-  IPMODIFY: ['+', '+', '+', EXCLUSIVE, EXCLUSIVE, NOT_SHARING, '=', '='],
-  direct: ['+', '+', '+', NOT_SHARING, NOT_SHARING, ONE_DIRECT, ONE_DIRECT, ONE_DIRECT],
-  'sharing direct': ['+', '+', '+', '=', '=', ONE_DIRECT, ONE_DIRECT, ONE_DIRECT],
-  fentry: ['+', '+', '+', '=', '=', ONE_DIRECT, ONE_DIRECT, '+'],
+  ops: ['+', '+', '+', '+', '+', '+', '+', '+', '+', '+'],
+  kprobe: ['+', '+', '+', MIX, '+', '+', '+', '+', '+', '+'],
+  kretprobe: ['+', '+', '+', MIX, '+', '+', '+', '+', '+', '+'],
+  'kprobe with post_handler': ['+', '+', '+', '+', EXCLUSIVE, NOT_SHARING, '=', '=', EXCLUSIVE, '='],
+  IPMODIFY: ['+', '+', '+', EXCLUSIVE, EXCLUSIVE, NOT_SHARING, '=', '=', EXCLUSIVE, '='],
+  direct: ['+', '+', '+', NOT_SHARING, NOT_SHARING, ONE_DIRECT, ONE_DIRECT, ONE_DIRECT, NOT_SHARING, ONE_DIRECT],
+  'sharing direct': ['+', '+', '+', '=', '=', ONE_DIRECT, ONE_DIRECT, ONE_DIRECT, '=', ONE_DIRECT],
+  fentry: ['+', '+', '+', '=', '=', ONE_DIRECT, ONE_DIRECT, '+', '=', '+'],
+  livepatch: ['+', '+', '+', EXCLUSIVE, EXCLUSIVE, NOT_SHARING, '=', '=', '+', '='],
+  fexit: ['+', '+', '+', '=', '=', ONE_DIRECT, ONE_DIRECT, '+', '=', '+'],
 };
 
 const lab = async (strictness: Strictness = 'safe'): Promise<RegistryLab> =>
@@ -164,4 +168,22 @@ describe('the chain', () => {
     revisions.push(registry.site(site).revision);
     assert.deepEqual(revisions, [0, 1, 2, 3, 4]);
   });
+});
+
+describe('a livepatch of two functions', () => {
+  for (const [first, second] of [
+    [F, 'vfs_read'],
+    ['vfs_read', F],
+  ] as const)
+    it(`is replaced in both, ${first} being the one that is patched again`, async () => {
+      const registry = await lab();
+      const old = registry.attach('livepatch', [second, first]);
+      const next = registry.attach('livepatch', [first], { replace: true });
+      assert.equal(registry.state.attachments.has(old.id), false);
+      assert.deepEqual(registry.site(registry.at(first, 4)).chain, [next.id]);
+      assert.equal(registry.hex(registry.at(second, 4), 5), '0f1f440000');
+      registry.detach(next.id);
+      assert.equal(registry.hex(registry.at(first, 4), 5), '0f1f440000');
+      assert.equal(registry.state.arena.allocations.size, 0);
+    });
 });

@@ -1,0 +1,157 @@
+/** Random requests over few places, so that owners meet. */
+import fc from 'fast-check';
+import type { AttachRequest, Coordinator, OwnerKind } from '../../src/coordinator/index.ts';
+
+/** Places of one function: its entry and the instructions of its body, as offsets. */
+export interface FunctionPlaces {
+  readonly name: string;
+  readonly size: number;
+  readonly instructions: readonly number[];
+}
+
+export function placesOf(coordinator: Coordinator, name: string): FunctionPlaces | undefined {
+  const symbol = coordinator.symbol(name);
+  if (!symbol.ok || !/^[tTwW]$/.test(symbol.value.type)) return undefined;
+  const size = Math.min(symbol.value.size, 256);
+  const text = coordinator.text(name, size);
+  if (!text.ok) return undefined;
+  const instructions = text.value.instructions.map((insn) =>
+    Number(BigInt(insn.address) - BigInt(symbol.value.address)),
+  );
+  return { name, size, instructions };
+}
+
+export type Action =
+  | { readonly kind: 'attach'; readonly request: RandomRequest }
+  | { readonly kind: 'detach'; readonly which: number }
+  | { readonly kind: 'setEnabled'; readonly which: number; readonly enabled: boolean };
+
+/** Numbers stand for functions and instructions until the run says which functions it has. */
+export interface RandomRequest {
+  readonly kind: OwnerKind;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly func: number;
+  readonly at:
+    | { readonly kind: 'entry' }
+    | { readonly kind: 'instruction'; readonly index: number }
+    | { readonly kind: 'byte'; readonly offset: number };
+  readonly moreFuncs: readonly number[];
+}
+
+const flags = (...names: readonly string[]): fc.Arbitrary<Record<string, unknown>> =>
+  fc
+    .tuple(...names.map((name) => fc.record({ name: fc.constant(name), value: fc.option(fc.boolean()) })))
+    .map((all) => Object.fromEntries(all.filter((each) => each.value !== null).map((each) => [each.name, each.value])));
+
+const at: fc.Arbitrary<RandomRequest['at']> = fc.oneof(
+  { weight: 6, arbitrary: fc.constant({ kind: 'entry' as const }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('instruction' as const), index: fc.nat(6) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('byte' as const), offset: fc.nat(15) }) },
+);
+
+const entryOnly = fc.constant({ kind: 'entry' as const });
+const func = fc.nat(2);
+
+type Options = RandomRequest['options'];
+
+const none: fc.Arbitrary<Options> = fc.constant({});
+const mostlyEntry = fc.oneof({ weight: 9, arbitrary: entryOnly }, at);
+const oneFunc = fc.constant<readonly number[]>([]);
+const moreFuncs = fc.oneof({ weight: 2, arbitrary: oneFunc }, fc.array(func, { minLength: 1, maxLength: 3 }));
+const via = fc.constantFrom({}, {}, {}, { via: 'perf' }, { via: 'tracefs' });
+
+interface Shape {
+  readonly weight: number;
+  readonly options?: fc.Arbitrary<Options>;
+  readonly at?: fc.Arbitrary<RandomRequest['at']>;
+  readonly moreFuncs?: fc.Arbitrary<readonly number[]>;
+}
+
+const bpf = (weight: number): Shape => ({
+  weight,
+  options: fc.record(
+    {
+      cookie: fc.nat(),
+      sleepable: fc.constantFrom(false, false, true),
+      layout: fc.constantFrom('linux', 'linux', 'linux', 'seed'),
+    },
+    { requiredKeys: [] },
+  ),
+});
+
+/** Every kind that is built, and how often it is asked for. */
+export const SHAPES: Readonly<Partial<Record<OwnerKind, Shape>>> = {
+  kprobe: {
+    weight: 8,
+    at,
+    options: fc.oneof({ weight: 3, arbitrary: flags('postHandler') }, via),
+  },
+  kretprobe: {
+    weight: 2,
+    at,
+    options: fc.oneof(via, fc.record({ maxActive: fc.integer({ min: 1, max: 4096 }) }, { requiredKeys: [] })),
+  },
+  kprobe_multi: { weight: 1, moreFuncs },
+  kretprobe_multi: { weight: 1, moreFuncs },
+  fprobe: { weight: 2, moreFuncs },
+  ftrace: {
+    weight: 6,
+    moreFuncs,
+    options: fc.oneof(
+      { weight: 3, arbitrary: flags('saveRegs', 'ipmodify', 'recursion') },
+      fc.record({ tracer: fc.constantFrom('function', 'function_graph') }),
+    ),
+  },
+  ftrace_direct: { weight: 3, options: flags('sharesIpmodify') },
+  fentry: bpf(6),
+  fexit: bpf(4),
+  fmod_ret: bpf(2),
+  livepatch: {
+    weight: 4,
+    moreFuncs,
+    options: fc.record(
+      {
+        patch: fc.constantFrom('one', 'two'),
+        replace: fc.constantFrom(false, false, true),
+        replacement: fc.constantFrom('gcd', 'bpf_fentry_test1'),
+      },
+      { requiredKeys: [] },
+    ),
+  },
+};
+
+const request: fc.Arbitrary<RandomRequest> = fc.oneof(
+  ...Object.entries(SHAPES).map(([kind, shape]) => ({
+    weight: shape.weight,
+    arbitrary: fc.record({
+      kind: fc.constant(kind as OwnerKind),
+      options: shape.options ?? none,
+      func,
+      at: shape.at ?? mostlyEntry,
+      moreFuncs: shape.moreFuncs ?? oneFunc,
+    }),
+  })),
+);
+
+export const action: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('attach' as const), request }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('detach' as const), which: fc.nat(40) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('setEnabled' as const), which: fc.nat(40), enabled: fc.boolean() }),
+  },
+);
+
+const pick = <T>(all: readonly T[], index: number): T => all[index % all.length] as T;
+
+function placeText(where: FunctionPlaces, place: RandomRequest['at']): string {
+  const offset =
+    place.kind === 'entry' ? 0 : place.kind === 'byte' ? place.offset : pick([0, ...where.instructions], place.index);
+  return offset === 0 ? where.name : `${where.name}+0x${offset.toString(16)}`;
+}
+
+export function concrete(random: RandomRequest, functions: readonly FunctionPlaces[]): AttachRequest {
+  const first = placeText(pick(functions, random.func), random.at);
+  const more = random.moreFuncs.map((index) => pick(functions, index).name);
+  return { kind: random.kind, target: more.length === 0 ? first : [first, ...more], options: random.options };
+}

@@ -1,0 +1,204 @@
+/** The registry alone: decisions are carried out on a text of their own, without textpoke, mutex or coordinator. */
+import { type Fault, fromHex, type ReadableText, toHex } from '../../src/base/index.ts';
+import type { KernelImage } from '../../src/image/index.ts';
+import {
+  type Attachment,
+  type AttachRequest,
+  type Change,
+  type Decision,
+  decideAttach,
+  decideDetach,
+  decideSetEnabled,
+  decideSysctl,
+  initialState,
+  type KernelState,
+  makeWorld,
+  OverlayText,
+  ownedBytes,
+  readOnly,
+  type SiteFacts,
+  type Strictness,
+  siteFacts,
+  type Txn,
+  type World,
+} from '../../src/registry/index.ts';
+
+const ARENA_START = 0xffff_ffff_c000_0000n;
+const ARENA_END = 0xffff_ffff_ff00_0000n;
+
+/** Pristine text, and an arena full of int3 behind it. */
+function withArena(world: World): ReadableText {
+  const { pristine, image } = world;
+  const start = Number(ARENA_START - image.base);
+  const end = Number(ARENA_END - image.base);
+  const isArena = (offset: number, length: number): boolean => offset >= start && offset + length <= end;
+  return {
+    contains: (offset, length) => pristine.contains(offset, length) || isArena(offset, length),
+    u8: (offset) => (isArena(offset, 1) ? 0xcc : pristine.u8(offset)),
+    bytes: (offset, length) =>
+      isArena(offset, length) ? new Uint8Array(length).fill(0xcc) : pristine.bytes(offset, length),
+  };
+}
+
+export class RegistryLab {
+  readonly world: World;
+  text: OverlayText;
+  state: KernelState;
+  #next = 1;
+
+  constructor(image: KernelImage, strictness: Strictness) {
+    this.world = makeWorld(image, { strictness });
+    this.text = new OverlayText(withArena(this.world));
+    this.state = initialState(this.world);
+  }
+
+  /** Pristine text and this state again. */
+  restart(state: KernelState): void {
+    this.text = new OverlayText(withArena(this.world));
+    this.state = state;
+  }
+
+  view(): Txn {
+    return readOnly(this.world, this.state, this.text);
+  }
+
+  /** Offset of a symbol, plus `delta`. */
+  at(name: string, delta = 0): number {
+    const offset = this.world.image.symbols.offsetOf(name);
+    if (offset === undefined) throw new Error(`no symbol ${name}`);
+    return offset + delta;
+  }
+
+  address(offset: number): string {
+    return `0x${(this.world.image.base + BigInt(offset)).toString(16)}`;
+  }
+
+  #take<T extends Change>(decision: T): T {
+    for (const op of decision.ops) this.text.apply(op);
+    this.state = decision.state;
+    return decision;
+  }
+
+  decide(request: AttachRequest, client = 'test'): Decision {
+    const sequence = this.#next;
+    const identity = { id: `att_${sequence}`, client, tenant: 'default', nowMs: sequence * 1000 };
+    this.#next += 1;
+    return this.#take(decideAttach(this.world, this.state, this.text, { request, identity, sequence }));
+  }
+
+  /** Attaches; throws when refused. */
+  attach(
+    kind: AttachRequest['kind'],
+    target: AttachRequest['target'],
+    options: Readonly<Record<string, unknown>> = {},
+    client = 'test',
+  ): Attachment & { readonly verdict: string; readonly warnings: readonly string[] } {
+    const { outcome, warnings } = this.decide({ kind, target, options }, client);
+    if (outcome.kind === 'refused') throw new Error(`${kind} refused: ${outcome.fault.rule}: ${outcome.fault.detail}`);
+    return { ...outcome.attachment, verdict: outcome.verdict, warnings };
+  }
+
+  /** The fault of a request that must be refused. */
+  refused(
+    kind: AttachRequest['kind'],
+    target: AttachRequest['target'],
+    options: Readonly<Record<string, unknown>> = {},
+  ): Fault {
+    const { outcome } = this.decide({ kind, target, options });
+    if (outcome.kind === 'granted') throw new Error(`${kind} was granted`);
+    return outcome.fault;
+  }
+
+  detach(id: string): Decision {
+    return this.#take(decideDetach(this.world, this.state, this.text, id));
+  }
+
+  setEnabled(id: string, enabled: boolean): Decision {
+    return this.#take(decideSetEnabled(this.world, this.state, this.text, id, enabled));
+  }
+
+  sysctl(name: string, value: number): ReturnType<typeof decideSysctl> {
+    return this.#take(decideSysctl(this.world, this.state, this.text, name, value));
+  }
+
+  site(offset: number): SiteFacts {
+    return siteFacts(this.view(), offset);
+  }
+
+  hex(offset: number, length: number): string {
+    return toHex(this.text.bytes(offset, length));
+  }
+
+  /** What the five bytes at an offset call or jump to. */
+  callee(offset: number): number {
+    return offset + 5 + Buffer.from(this.text.bytes(offset + 1, 4)).readInt32LE();
+  }
+
+  /** Writes bytes that no owner accounts for. */
+  vandalize(offset: number, bytes: string): void {
+    this.text.apply({ kind: 'install', at: offset, bytes: fromHex(bytes) ?? new Uint8Array(), what: 'vandal' });
+  }
+
+  /** Places of text that are not what the owners' state says. */
+  orphans(): readonly number[] {
+    const wrong: number[] = [];
+    for (const { at, bytes } of ownedBytes(this.view()))
+      for (const [i, byte] of bytes.entries()) if (this.text.u8(at + i) !== byte) wrong.push(at + i);
+    return wrong;
+  }
+}
+
+/** The same image with other bytes in its pristine text. */
+export function withBytes(image: KernelImage, offset: number, hex: string): KernelImage {
+  const { pristine } = image;
+  const patch = fromHex(hex) ?? new Uint8Array();
+  const bytes = (at: number, length: number): Uint8Array => {
+    const found = pristine.bytes(at, length);
+    for (const [i, byte] of patch.entries()) {
+      const index = offset + i - at;
+      if (index >= 0 && index < length) found[index] = byte;
+    }
+    return found;
+  };
+  return {
+    ...image,
+    pristine: {
+      ranges: pristine.ranges,
+      contains: pristine.contains,
+      u8: (at) => bytes(at, 1)[0] as number,
+      bytes,
+    },
+  };
+}
+
+type Names = Pick<KernelImage['symbols'], 'byName' | 'offsetOf'>;
+
+function withNames(image: KernelImage, names: (symbols: KernelImage['symbols']) => Names): KernelImage {
+  const { symbols } = image;
+  return {
+    ...image,
+    symbols: {
+      count: symbols.count,
+      functionCount: symbols.functionCount,
+      at: (index) => symbols.at(index),
+      containing: (offset) => symbols.containing(offset),
+      matching: (pattern) => symbols.matching(pattern),
+      near: (name, limit) => symbols.near(name, limit),
+      ...names(symbols),
+    },
+  };
+}
+
+/** The same image without these symbols. */
+export const withoutSymbols = (image: KernelImage, ...names: readonly string[]): KernelImage =>
+  withNames(image, (symbols) => ({
+    byName: (name) => (names.includes(name) ? [] : symbols.byName(name)),
+    offsetOf: (name) => (names.includes(name) ? undefined : symbols.offsetOf(name)),
+  }));
+
+/** The same image, where `added` is another name for `existing`. */
+export const withSymbol = (image: KernelImage, added: string, existing: string): KernelImage =>
+  withNames(image, (symbols) => {
+    const real = (name: string): string => (name === added ? existing : name);
+    return { byName: (name) => symbols.byName(real(name)), offsetOf: (name) => symbols.offsetOf(real(name)) };
+  });
