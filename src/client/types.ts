@@ -344,6 +344,16 @@ export interface SymbolView {
   readonly why: Readonly<Record<string, string>>;
 }
 
+export interface SysctlRequest {
+  readonly value: number;
+}
+
+export interface SysctlView {
+  readonly name: string;
+  /** 0 or 1 */
+  readonly value: number;
+}
+
 export interface TextMutexView {
   readonly holder: string | null;
   readonly heldSinceMs: number | null;

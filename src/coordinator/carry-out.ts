@@ -54,9 +54,11 @@ export function carryOut(
       case 'byte':
         total = addSummaries(total, done(runPhases(textPokeThenSync(held, text, entry(op, by)), machine)));
         break;
-      case 'poke':
-        total = addSummaries(total, done(runPhases(textPokeBpAll(held, text, [entry(op, by)]), machine)));
+      case 'poke': {
+        const poked = { ...entry(op, by), ...(op.emulate === undefined ? {} : { emulate: op.emulate }) };
+        total = addSummaries(total, done(runPhases(textPokeBpAll(held, text, [poked]), machine)));
         break;
+      }
       case 'batch': {
         const entries = op.changes.map((change) => entry(change, by));
         total = addSummaries(total, done(runPhases(textPokeBpAll(held, text, entries), machine)));

@@ -16,6 +16,8 @@ import { resetText, type TextMutexHeld } from '../textpoke/index.ts';
 import { attachmentView, costAnswer, shownSites, siteAnswers, wireAddress } from './answers.ts';
 import { type Cost, granted, type Kernel } from './kernel.ts';
 import { notPermitted } from './plan.ts';
+import { present } from './plan-situation.ts';
+import { withTriedRemedies } from './remedies.ts';
 import { SITE_REVISION } from './rules.ts';
 import type { AttachAnswer, AttachmentView, AttachRequest, Caller, DetachAnswer, ResetAnswer } from './service.ts';
 
@@ -27,7 +29,12 @@ function placesOf(kernel: Kernel, sites: readonly number[]): readonly string[] {
   return sites.slice(0, PLACES_IN_EVENT).map((site) => view.place(site));
 }
 
-function announcePokes(kernel: Kernel, caller: Caller, attachment: string, ops: readonly TextOp[]): void {
+export function announcePokes(
+  kernel: Kernel,
+  caller: Caller,
+  attachment: string | null,
+  ops: readonly TextOp[],
+): void {
   const view = kernel.view();
   for (const op of ops) {
     const changes = op.kind === 'batch' ? op.changes : [{ at: op.at }];
@@ -42,7 +49,7 @@ function announcePokes(kernel: Kernel, caller: Caller, attachment: string, ops: 
   }
 }
 
-function reject(kernel: Kernel, caller: Caller, what: Readonly<Record<string, unknown>>, fault: Fault): Result<never> {
+export function reject(kernel: Kernel, caller: Caller, what: Readonly<Record<string, unknown>>, fault: Fault): Result<never> {
   kernel.events.append('rejected', {
     client: caller.client,
     ...what,
@@ -67,7 +74,20 @@ function movedOn(kernel: Kernel, attachment: Attachment, ifMatch: number | undef
   return refuse(SITE_REVISION, { detail: `${place} is at revision ${revision}, not ${ifMatch}.`, place });
 }
 
-export function attach(
+/** Remedies are tried once text_mutex is free again, on a copy of the kernel as it is then: others need not wait for them. */
+export async function attach(
+  kernel: Kernel,
+  caller: Caller,
+  request: AttachRequest,
+  options: { readonly ifMatch?: number; readonly allSites?: boolean },
+): Promise<Result<AttachAnswer>> {
+  const done = await attachHeld(kernel, caller, request, options);
+  if (done.ok) return done;
+  const identity = { id: 'trial', client: caller.client, tenant: caller.tenant, ahead: 0 };
+  return err(withTriedRemedies(kernel, caller, { request, fault: done.fault, situation: present(kernel), identity }));
+}
+
+function attachHeld(
   kernel: Kernel,
   caller: Caller,
   request: AttachRequest,
@@ -225,6 +245,15 @@ export function setEnabled(
     const outcome = granted(decision);
     kernel.apply(held, decision, { client: caller.client, attachment: id, kind: attachment.value.kind });
     if (!outcome.ok) return reject(kernel, caller, { enabled, attachment: id }, outcome.fault);
+    kernel.events.append('attached', {
+      attachment: id,
+      kind: attachment.value.kind,
+      client: attachment.value.client,
+      by: caller.client,
+      verdict: enabled ? 'enabled' : 'disabled',
+      siteCount: attachment.value.sites.length,
+      places: placesOf(kernel, attachment.value.sites),
+    });
     announcePokes(kernel, caller, id, decision.ops);
     return ok(attachmentView(kernel.view(), outcome.value.attachment, false));
   });

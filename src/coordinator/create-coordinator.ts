@@ -1,5 +1,5 @@
 import { err, ok } from '../base/index.ts';
-import { ATTACHMENT_UNKNOWN, RULES, refuse } from '../registry/index.ts';
+import { ATTACHMENT_UNKNOWN, kernelView, RULES, readSysctl, refuse } from '../registry/index.ts';
 import { attachmentView, pokeView, siteView, wireAddress } from './answers.ts';
 import { audit } from './audit.ts';
 import { attach, detach, reset, setEnabled } from './commands.ts';
@@ -11,7 +11,9 @@ import { toProblem } from './problem.ts';
 import { patchedSites, queryAttachments } from './queries.ts';
 import { COORDINATOR_RULES } from './rules.ts';
 import type { Coordinator, ImageView, TextMutexView } from './service.ts';
+import { solvePlan } from './solve.ts';
 import { listSymbols, oneSymbol } from './symbols.ts';
+import { setSysctl } from './views.ts';
 
 function imageView(kernel: Kernel): ImageView {
   const { image, kernel: version, strictness } = kernel.world;
@@ -62,12 +64,12 @@ export function createCoordinator(options: KernelOptions): Coordinator {
   return {
     image: () => imageView(kernel),
     reset: (caller, all) => reset(kernel, caller, all),
-    symbols: (query) => ok(listSymbols(world, query)),
+    symbols: (query) => listSymbols(world, query),
     symbol: (name) => oneSymbol(world, name),
     text: (place, length) => textView(kernel.view(), place, length),
     sites: (query) => {
       const view = kernel.view();
-      return ok(pageOf(patchedSites(view, query.state), query, (at) => siteView(view, at)));
+      return pageOf(patchedSites(view, query.state), query, (at) => siteView(view, at));
     },
     site: (place) => {
       const view = kernel.view();
@@ -77,13 +79,13 @@ export function createCoordinator(options: KernelOptions): Coordinator {
     siteHistory: (place, page) => {
       const site = siteOf(kernel.view(), place);
       if (!site.ok) return site;
-      return ok(pageOf(kernel.text.history.at(site.value, 5).records, page, (record) => pokeView(world, record)));
+      return pageOf(kernel.text.history.at(site.value, 5).records, page, (record) => pokeView(world, record));
     },
     attach: (caller, request, attachOptions) => attach(kernel, caller, request, attachOptions),
     attachments: (query) => {
       const view = kernel.view();
       const found = queryAttachments(view, query);
-      return found.ok ? ok(pageOf(found.value, query, (each) => attachmentView(view, each, false))) : found;
+      return found.ok ? pageOf(found.value, query, (each) => attachmentView(view, each, false)) : found;
     },
     attachment: (id, allSites) => {
       const attachment = kernel.state.attachments.get(id);
@@ -93,8 +95,12 @@ export function createCoordinator(options: KernelOptions): Coordinator {
     },
     setEnabled: (caller, id, enabled) => setEnabled(kernel, caller, id, enabled),
     detach: (caller, id, detachOptions) => detach(kernel, caller, id, detachOptions),
-    plan: (caller, steps, version) => plan(kernel, caller, steps, version),
+    plan: (caller, steps, version, planOptions) =>
+      (planOptions?.solve === 'order' ? solvePlan : plan)(kernel, caller, steps, version),
     audit: () => audit(kernel),
+    kernelView: (name) => kernelView(kernel.view(), name),
+    sysctl: (name) => readSysctl(kernel.view(), name),
+    setSysctl: (caller, name, value) => setSysctl(kernel, caller, name, value),
     textMutex: () => textMutexView(kernel),
     rules: () => [...RULES.values(), ...COORDINATOR_RULES.values()],
     rule: (id) => RULES.get(id) ?? COORDINATOR_RULES.get(id),
@@ -102,6 +108,10 @@ export function createCoordinator(options: KernelOptions): Coordinator {
     eventRange: () => events.range(),
     eventsAfter: (after, limit) => events.after(after, limit),
     onEvent: (listener) => events.onEvent(listener),
+    onTextMutex: (listener) => {
+      kernel.mutexListeners.add(listener);
+      return () => kernel.mutexListeners.delete(listener);
+    },
     close: async () => {
       await kernel.mutex.run({ client: 'service', what: 'drain' }, () => undefined);
     },

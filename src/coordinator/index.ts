@@ -1,5 +1,6 @@
 export { createCoordinator } from './create-coordinator.ts';
 export type { KernelOptions } from './kernel.ts';
 export { type OpenOptions, openCoordinator } from './open-coordinator.ts';
+export { ForkText } from './plan-text.ts';
 export { COORDINATOR_RULES } from './rules.ts';
 export * from './service.ts';

@@ -1,6 +1,7 @@
 import { type Clock, err, type Fault, InvariantViolation, idMaker, ok, type Prng, type Result } from '../base/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import {
+  type Change,
   type Decision,
   initialState,
   type KernelState,
@@ -13,7 +14,7 @@ import {
 import { KernelText, type PokeMachine, type PokeSummary, TextMutex, type TextMutexHeld } from '../textpoke/index.ts';
 import { carryOut } from './carry-out.ts';
 import { EventLog } from './event-log.ts';
-import type { Caller } from './service.ts';
+import type { Caller, TextMutexListener } from './service.ts';
 
 /** No simulated CPU runs yet, so a sync round has nobody to wait for; it is counted all the same. */
 const NO_CPUS: PokeMachine = { syncCores: () => undefined };
@@ -37,6 +38,7 @@ export class Kernel {
   readonly world: World;
   readonly text: KernelText;
   readonly mutex: TextMutex;
+  readonly mutexListeners = new Set<TextMutexListener>();
   readonly events: EventLog;
   readonly clock: Clock;
   readonly newId: (prefix: string) => string;
@@ -56,7 +58,18 @@ export class Kernel {
       })),
       clock,
     });
-    this.mutex = new TextMutex({ clock, queueMax: TEXT_MUTEX_QUEUE_MAX });
+    this.mutex = new TextMutex({
+      clock,
+      queueMax: TEXT_MUTEX_QUEUE_MAX,
+      observer: {
+        onAcquired: (waitMs) => {
+          for (const listener of this.mutexListeners) listener.onAcquired(waitMs);
+        },
+        onReleased: (holdMs) => {
+          for (const listener of this.mutexListeners) listener.onReleased(holdMs);
+        },
+      },
+    });
     this.events = new EventLog(clock);
     this.newId = idMaker(clock, options.prng);
     this.state = initialState(this.world);
@@ -94,7 +107,7 @@ export class Kernel {
    */
   apply(
     held: TextMutexHeld,
-    decision: Decision,
+    decision: Change,
     author: { readonly client: string; readonly attachment?: string; readonly kind: string },
   ): Cost {
     const startUs = this.clock.monotonicUs();

@@ -64,6 +64,8 @@ function instructions(view: Txn, start: number, live: Uint8Array): readonly Inst
   const { world } = view;
   const { base, symbols } = world.image;
   const symbolize = (address: bigint): string | undefined => {
+    const generated = view.arena.allocations.get(Number(address - base));
+    if (generated !== undefined) return generated.what;
     const symbol = symbols.containing(Number(address - base));
     if (symbol === undefined) return undefined;
     return symbol.address === address ? symbol.name : `${symbol.name}+0x${(address - symbol.address).toString(16)}`;

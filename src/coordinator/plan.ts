@@ -1,21 +1,17 @@
-import { type Fault, ok, type ReadableText, type Result } from '../base/index.ts';
-import {
-  ATTACHMENT_NOT_YOURS,
-  type Attachment,
-  type Decision,
-  decideAttach,
-  decideDetach,
-  forecast,
-  OverlayText,
-  readOnly,
-  refuse,
-} from '../registry/index.ts';
-import { costAnswer, SITES_SHOWN, siteAnswers } from './answers.ts';
+import { type Fault, ok, type Result } from '../base/index.ts';
+import { ATTACHMENT_NOT_YOURS, type Attachment, type Decision, readOnly, refuse } from '../registry/index.ts';
+import { SITES_SHOWN, siteAnswers } from './answers.ts';
 import type { Kernel } from './kernel.ts';
+import { estimateOf, planCost } from './plan-cost.ts';
+import { after, plannedId, present, type Situation, tryStep } from './plan-situation.ts';
 import { toProblem } from './problem.ts';
+import { type TrialBudget, trialBudget, withTriedRemedies } from './remedies.ts';
 import type { Caller, PlanAnswer, PlanStep, PlanStepAnswer } from './service.ts';
 
-const NO_COST = costAnswer({ pokes: 0, batches: 0, syncRounds: 0 });
+const NO_COST = planCost([]);
+
+/** Decisions that all refusals of one plan may spend on trying remedies. */
+const TRIALS_OF_A_PLAN = 400;
 
 /** Only its tenant and an administrator may change an attachment. */
 export function notPermitted(caller: Caller, attachment: Attachment): Fault | undefined {
@@ -55,67 +51,104 @@ function refusal(kernel: Kernel, index: number, fault: Fault, warnings: readonly
   };
 }
 
-function stepAnswer(
+/** Why a step is refused before anything is decided: it detaches what belongs to another tenant. */
+export function forbidden(caller: Caller, situation: Situation, step: PlanStep): Fault | undefined {
+  const attachment = 'detach' in step ? situation.state.attachments.get(step.detach) : undefined;
+  return attachment === undefined ? undefined : notPermitted(caller, attachment);
+}
+
+interface Turn {
+  readonly index: number;
+  readonly position: number;
+  readonly step: PlanStep;
+}
+
+function refusedStep(
   kernel: Kernel,
-  index: number,
-  decision: Decision,
-  before: ReadableText,
-  after: ReadableText,
+  caller: Caller,
+  before: Situation,
+  turn: Turn,
+  refused: { readonly fault: Fault; readonly warnings: readonly string[] },
+  budget: TrialBudget,
 ): PlanStepAnswer {
-  if (decision.outcome.kind === 'refused') return refusal(kernel, index, decision.outcome.fault, decision.warnings);
+  const { index, position, step } = turn;
+  const { fault, warnings } = refused;
+  if ('detach' in step) return refusal(kernel, index, fault, warnings);
+  const isSpent = budget.left <= 0 && (fault.holders ?? []).length > 0;
+  const identity = {
+    id: plannedId(index),
+    client: step.client ?? caller.client,
+    tenant: caller.tenant,
+    ahead: position,
+  };
+  const tried = withTriedRemedies(kernel, caller, { request: step.attach, fault, situation: before, identity }, budget);
+  const untried = 'Remedies were not tried: this plan has too many refusals. Plan the step alone to get them.';
+  return refusal(kernel, index, tried, isSpent ? [...warnings, untried] : warnings);
+}
+
+function grantedStep(
+  kernel: Kernel,
+  turn: Turn,
+  decision: Decision & { readonly outcome: { readonly kind: 'granted' } },
+  before: Situation,
+  next: Situation,
+): PlanStepAnswer {
   const { attachment, verdict } = decision.outcome;
   const shown = attachment.sites.slice(0, SITES_SHOWN);
   return {
-    index,
+    index: turn.index,
     verdict: verdict === 'changed' ? 'attached' : verdict,
-    sites: siteAnswers(readOnly(kernel.world, decision.state, after), shown, before, after),
+    sites: siteAnswers(readOnly(kernel.world, next.state, next.text), shown, before.text, next.text),
     siteCount: attachment.sites.length,
-    cost: costAnswer(forecast(decision.ops)),
+    cost: planCost(decision.ops, estimateOf(attachment, verdict === 'detached')),
     warnings: decision.warnings,
   };
 }
 
+const isGranted = (decision: Decision): decision is Decision & { readonly outcome: { readonly kind: 'granted' } } =>
+  decision.outcome.kind === 'granted';
+
 /**
- * Decides each step as if the earlier ones had happened, by the functions that attaching uses, on a copy of nothing: the state is persistent
- * and text is read through overlays. An attachment of step 2 is `plan:2` for later steps.
+ * Decides each step as if the earlier ones had happened, by the functions that attaching uses, on a copy of nothing: state and text are
+ * persistent values. `order` lists indexes into `steps`; an attachment of step 2 is `plan:2` for the other steps, whenever its turn is.
  */
-export function plan(kernel: Kernel, caller: Caller, steps: readonly PlanStep[], version?: string): Result<PlanAnswer> {
+export function planInOrder(
+  kernel: Kernel,
+  caller: Caller,
+  steps: readonly PlanStep[],
+  order: readonly number[],
+): PlanAnswer {
   const { world } = kernel;
-  if (version !== undefined && version !== world.kernel) return ok(unknownSteps(kernel, steps, version));
-  let { state } = kernel;
-  let text: ReadableText = kernel.text;
+  const budget = trialBudget(TRIALS_OF_A_PLAN);
+  let situation = present(kernel);
   const answers: PlanStepAnswer[] = [];
-  for (const [index, step] of steps.entries()) {
-    const before = text;
-    const forbidden = 'detach' in step ? state.attachments.get(step.detach) : undefined;
-    const fault = forbidden === undefined ? undefined : notPermitted(caller, forbidden);
+  for (const [position, index] of order.entries()) {
+    const step = steps[index] as PlanStep;
+    const before = situation;
+    const fault = forbidden(caller, before, step);
     if (fault !== undefined) {
       answers.push(refusal(kernel, index, fault, []));
       continue;
     }
-    const identity = {
-      id: `plan:${index}`,
-      client: step.client ?? caller.client,
-      tenant: caller.tenant,
-      nowMs: kernel.clock.now(),
-    };
-    const decision =
-      'detach' in step
-        ? decideDetach(world, state, text, step.detach)
-        : decideAttach(world, state, text, { request: step.attach, identity, sequence: kernel.events.next + index });
-    if (decision.ops.length > 0) {
-      const overlay = new OverlayText(text);
-      for (const op of decision.ops) overlay.apply(op);
-      text = overlay;
+    const turn = { index, position, step };
+    const decision = tryStep(kernel, caller, before, step, turn);
+    situation = after(before, decision);
+    if (isGranted(decision)) answers.push(grantedStep(kernel, turn, decision, before, situation));
+    else if (decision.outcome.kind === 'refused') {
+      const refused = { fault: decision.outcome.fault, warnings: decision.warnings };
+      answers.push(refusedStep(kernel, caller, before, turn, refused, budget));
     }
-    state = decision.state;
-    answers.push(stepAnswer(kernel, index, decision, before, text));
   }
-  return ok({
+  return {
     steps: answers,
     wouldSucceed: answers.every((answer) => answer.verdict !== 'refused' && answer.verdict !== 'unknown'),
     kernel: world.kernel,
     profile: world.image.profile.name,
     strictness: world.strictness,
-  });
+  };
+}
+
+export function plan(kernel: Kernel, caller: Caller, steps: readonly PlanStep[], version?: string): Result<PlanAnswer> {
+  if (version !== undefined && version !== kernel.world.kernel) return ok(unknownSteps(kernel, steps, version));
+  return ok(planInOrder(kernel, caller, steps, [...steps.keys()]));
 }

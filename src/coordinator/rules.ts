@@ -14,6 +14,18 @@ export const SITE_REVISION: Rule = {
   remedies: ['Read the site again and decide again.'],
 };
 
+export const CURSOR_INVALID: Rule = {
+  id: 'list.cursor.invalid',
+  title: 'Not a cursor of this service',
+  errno: 'EINVAL',
+  what: 'A list was asked to go on at a cursor that it did not give.',
+  why: 'Starting from the beginning instead would repeat items without a word.',
+  linux: OURS,
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Use `nextCursor` of the page before, or leave the cursor out.'],
+};
+
 const TEXT_MUTEX_RULES: readonly Rule[] = [
   {
     id: 'text-mutex.queue-full',
@@ -122,5 +134,5 @@ const LOADING_RULES: readonly Rule[] = [
 
 /** Rules of the coordinator itself, of text_mutex and of loading. */
 export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
-  [SITE_REVISION, ...TEXT_MUTEX_RULES, ...LOADING_RULES].map((rule) => [rule.id, rule]),
+  [SITE_REVISION, CURSOR_INVALID, ...TEXT_MUTEX_RULES, ...LOADING_RULES].map((rule) => [rule.id, rule]),
 );

@@ -3,9 +3,9 @@
  * addresses are `0x` strings, bytes lower-case hex, times ISO 8601.
  */
 import type { Errno, Fault, Holder, Result } from '../base/index.ts';
-import type { AttachRequest, OwnerKind, RequestTarget, Strictness } from '../registry/index.ts';
+import type { AttachRequest, GracePeriod, OwnerKind, RequestTarget, Strictness } from '../registry/index.ts';
 
-export { OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
+export { type GracePeriod, OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
 
 /** Who asks. */
 export interface Caller {
@@ -38,6 +38,21 @@ export interface CostAnswer {
   readonly batches: number;
   readonly syncRounds: number;
   readonly textMutexHeldUs: number;
+}
+
+/** What others published about real machines, scaled by the number of sites. Never a measurement of this service. */
+export interface EstimateAnswer {
+  /** Absent (null) where what was published gives no number for one site. */
+  readonly milliseconds: { readonly low: number; readonly high: number } | null;
+  readonly figures: readonly { readonly published: string; readonly source: string }[];
+  readonly note: string;
+}
+
+/** A forecast. All but `estimate` follow from the ops that attaching then carries out; `textMutexHeldUs` is 0. */
+export interface PlanCostAnswer extends CostAnswer {
+  /** Grace periods that must pass before generated code is freed. */
+  readonly graces: Readonly<Record<GracePeriod, number>>;
+  readonly estimate: EstimateAnswer | null;
 }
 
 export interface AttachAnswer {
@@ -90,13 +105,38 @@ export interface PlanStepAnswer {
   readonly problem?: Problem;
   readonly sites: readonly SiteAnswer[];
   readonly siteCount: number;
-  readonly cost: CostAnswer;
+  readonly cost: PlanCostAnswer;
   readonly warnings: readonly string[];
 }
 
+/** Steps of a plan that no order can grant together. */
+export interface ConflictAnswer {
+  /** Indexes of the request, ascending. Leaving out any one of them ends this conflict. */
+  readonly steps: readonly number[];
+  /** Every smaller set was tried and can be granted; false: none was found, but not all were tried. */
+  readonly isSmallest: boolean;
+  /** What the last of them is told when they are attached in the order of the request. */
+  readonly why: Problem;
+}
+
+/** How an order was looked for. */
+export interface SearchAnswer {
+  readonly decisions: number;
+  /** False: given up at the bound, so neither an order nor a conflict is known. */
+  readonly isComplete: boolean;
+  readonly note: string;
+}
+
 export interface PlanAnswer {
+  /** In the order in which they would happen; each says its index in the request. */
   readonly steps: readonly PlanStepAnswer[];
   readonly wouldSucceed: boolean;
+  /** Only when an order was asked for and found: indexes of the request in that order. */
+  readonly order?: readonly number[];
+  /** Only when an order was asked for and there is none. */
+  readonly conflict?: ConflictAnswer;
+  /** Only when an order was asked for. */
+  readonly search?: SearchAnswer;
   readonly kernel: string;
   readonly profile: string;
   readonly strictness: Strictness;
@@ -242,6 +282,12 @@ export interface TextMutexView {
   readonly holdMs: { readonly p50: number; readonly p99: number };
 }
 
+/** Milliseconds a command waited for text_mutex and held it. */
+export interface TextMutexListener {
+  onAcquired(waitMs: number): void;
+  onReleased(holdMs: number): void;
+}
+
 export type EventType = 'attached' | 'detached' | 'rejected' | 'poke' | 'quarantined' | 'call' | 'session' | 'image';
 
 /** `sequence` ascends without a gap; it is the SSE id. */
@@ -250,6 +296,12 @@ export interface ServiceEvent {
   readonly time: string;
   readonly type: EventType;
   readonly data: Readonly<Record<string, unknown>>;
+}
+
+export interface SysctlView {
+  readonly name: string;
+  /** 0 or 1. */
+  readonly value: number;
 }
 
 export interface RuleView {
@@ -298,9 +350,22 @@ export interface Coordinator {
   attachment(id: string, allSites?: boolean): Result<AttachmentView>;
   setEnabled(caller: Caller, id: string, enabled: boolean): Promise<Result<AttachmentView>>;
   detach(caller: Caller, id: string, options?: { readonly allSites?: boolean }): Promise<Result<DetachAnswer>>;
-  /** `kernel` as in `?kernel=6.6`; a version whose rules are not built answers `unknown` at each step. */
-  plan(caller: Caller, steps: readonly PlanStep[], kernel?: string): Result<PlanAnswer>;
+  /**
+   * `kernel` as in `?kernel=6.6`; a version whose rules are not built answers `unknown` at each step. With `solve: 'order'` the steps may
+   * change places: an order in which all are granted, or the smallest set of steps for which there is none.
+   */
+  plan(
+    caller: Caller,
+    steps: readonly PlanStep[],
+    kernel?: string,
+    options?: { readonly solve?: 'order' },
+  ): Result<PlanAnswer>;
   audit(): AuditView;
+  /** What `cat /sys/kernel/NAME` prints: `tracing/enabled_functions`, `debug/kprobes/list`, … */
+  kernelView(name: string): Result<string>;
+  sysctl(name: string): Result<SysctlView>;
+  /** Writes a sysctl for everyone. The edge lets only administrators through. */
+  setSysctl(caller: Caller, name: string, value: number): Promise<Result<SysctlView>>;
   textMutex(): TextMutexView;
   rules(): readonly RuleView[];
   rule(id: string): RuleView | undefined;
@@ -312,6 +377,8 @@ export interface Coordinator {
   eventsAfter(after: number, limit: number): readonly ServiceEvent[];
   /** Calls back after each new event; returns the unsubscriber. Listeners must not throw and must return at once. */
   onEvent(listener: (event: ServiceEvent) => void): () => void;
+  /** Calls back at each turn of text_mutex; returns the unsubscriber. As {@link onEvent}, it must return at once. */
+  onTextMutex(listener: TextMutexListener): () => void;
   /** Refuses new commands (ECANCELED `service.stopping`), waits for the text_mutex queue to drain. */
   close(): Promise<void>;
   /** The first invariant violation, when there was one: writes are refused from then on, reads go on. */

@@ -1,6 +1,7 @@
 import { err, formatAddress, ok, type Result } from '../base/index.ts';
 import type { KernelSymbol } from '../image/index.ts';
 import { attachable, PLACE_UNKNOWN, parsePlace, refuse, SYMBOL_AMBIGUOUS, type World } from '../registry/index.ts';
+import { cursorStart } from './paging.ts';
 import type { Page, PageRequest, SymbolView } from './service.ts';
 
 export const ATTACHABLE_KINDS = ['kprobe', 'ftrace', 'fentry', 'fmodRet', 'livepatch'] as const;
@@ -23,19 +24,21 @@ export function symbolView(world: World, symbol: KernelSymbol): SymbolView {
 export function listSymbols(
   world: World,
   query: { readonly match?: string; readonly attachable?: string } & PageRequest,
-): Page<SymbolView> {
-  const skip = Number(query.cursor ?? 0);
+): Result<Page<SymbolView>> {
+  const start = cursorStart(query);
+  if (!start.ok) return start;
+  const skip = start.value;
   const kind = query.attachable as AttachableKind | undefined;
   const items: SymbolView[] = [];
   let index = 0;
   for (const symbol of world.image.symbols.matching(query.match ?? '*')) {
     index += 1;
     if (index <= skip) continue;
-    if (items.length === query.limit) return { items, nextCursor: String(index - 1) };
+    if (items.length === query.limit) return ok({ items, nextCursor: String(index - 1) });
     if (kind !== undefined && !attachable(world, symbol)[kind]) continue;
     items.push(symbolView(world, symbol));
   }
-  return { items, nextCursor: null };
+  return ok({ items, nextCursor: null });
 }
 
 export function unknownPlace(world: World, name: string): Result<never> {

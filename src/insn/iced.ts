@@ -2,8 +2,18 @@
  * The one place that knows iced-x86: text for people, and the second opinion on lengths in tests. Its objects live in WASM memory
  * and are freed by hand; one formatter and one instruction are made at the first use and kept.
  */
-import { Code, Decoder, DecoderOptions, FlowControl, Formatter, FormatterSyntax, Instruction } from 'iced-x86';
+import { createRequire } from 'node:module';
+import type * as Iced from 'iced-x86';
+import type { Formatter, Instruction } from 'iced-x86';
 import { type KernelAddress, kernelAddress, toOffset } from '../base/index.ts';
+
+let loaded: typeof Iced | undefined;
+
+/** Compiling its WASM takes an eighth of a second, which a service that starts does not have to pay. */
+function iced(): typeof Iced {
+  loaded ??= createRequire(import.meta.url)('iced-x86') as typeof Iced;
+  return loaded;
+}
 
 /** One line of a disassembly, as `objdump -d` prints it. */
 export interface DisassembledInsn {
@@ -21,7 +31,7 @@ export interface DisassembledInsn {
 export type Symbolize = (address: bigint) => string | undefined;
 
 function attFormatter(): Formatter {
-  const formatter = new Formatter(FormatterSyntax.Gas);
+  const formatter = new (iced().Formatter)(iced().FormatterSyntax.Gas);
   formatter.uppercaseHex = false;
   formatter.hexPrefix = '0x';
   formatter.hexSuffix = '';
@@ -41,13 +51,19 @@ function attFormatter(): Formatter {
 let kept: { readonly formatter: Formatter; readonly instruction: Instruction } | undefined;
 
 function keptObjects(): { readonly formatter: Formatter; readonly instruction: Instruction } {
-  kept ??= { formatter: attFormatter(), instruction: new Instruction() };
+  kept ??= { formatter: attFormatter(), instruction: new (iced().Instruction)() };
   return kept;
 }
 
-const isNearBranch = (flow: FlowControl, instruction: Instruction): boolean =>
-  (flow === FlowControl.UnconditionalBranch || flow === FlowControl.ConditionalBranch || flow === FlowControl.Call) &&
-  instruction.nearBranchTarget !== 0n;
+function isNearBranch(instruction: Instruction): boolean {
+  const { FlowControl } = iced();
+  const { flowControl } = instruction;
+  const isBranch =
+    flowControl === FlowControl.UnconditionalBranch ||
+    flowControl === FlowControl.ConditionalBranch ||
+    flowControl === FlowControl.Call;
+  return isBranch && instruction.nearBranchTarget !== 0n;
+}
 
 /** `0xffffffff81000000` in a branch becomes `ffffffff81000000 <_text>`, a %rip operand gets `# address <symbol>`. */
 function annotate(text: string, branch: bigint | undefined, rip: bigint | undefined, symbolize: Symbolize): string {
@@ -68,6 +84,7 @@ export function disassemble(
   base: KernelAddress,
   symbolize: Symbolize = () => undefined,
 ): readonly DisassembledInsn[] {
+  const { Code, Decoder, DecoderOptions } = iced();
   const decoder = new Decoder(64, bytes, DecoderOptions.None);
   const { formatter, instruction } = keptObjects();
   const lines: DisassembledInsn[] = [];
@@ -101,7 +118,7 @@ function describe(
   base: KernelAddress,
   symbolize: Symbolize,
 ): { readonly text: string; readonly target?: number } {
-  const isBranch = isNearBranch(instruction.flowControl, instruction);
+  const isBranch = isNearBranch(instruction);
   const branch = isBranch ? instruction.nearBranchTarget : undefined;
   const rip = instruction.isIpRelMemoryOperand ? instruction.ipRelMemoryAddress : undefined;
   const text = annotate(likeObjdump(formatter.format(instruction).trimEnd()), branch, rip, symbolize);
@@ -111,8 +128,9 @@ function describe(
 
 /** Length of the instruction at index `at` in iced's opinion; 0 when it is none. For tests: a decoder is built for every call. */
 export function icedLengths(bytes: Uint8Array, starts: readonly number[]): readonly number[] {
+  const { Code, Decoder, DecoderOptions, Instruction: IcedInstruction } = iced();
   const decoder = new Decoder(64, bytes, DecoderOptions.None);
-  const instruction = new Instruction();
+  const instruction = new IcedInstruction();
   try {
     return starts.map((at) => {
       decoder.position = at;

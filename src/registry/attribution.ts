@@ -4,8 +4,11 @@
 import { CALL_INSN_SIZE, callRel32 } from '../insn/index.ts';
 import { allLinks, trampolineSite } from './bpf/trampoline.ts';
 import { addressCurrent } from './ftrace/records.ts';
+import { jumpLabelBytes } from './jump-label/owned-bytes.ts';
+import { withBreakpoints } from './kgdb/owned-bytes.ts';
 import { REC } from './model/flags.ts';
 import { siteFacts } from './site-view.ts';
+import { staticCallBytes } from './static-call/owned-bytes.ts';
 import type { Txn } from './txn.ts';
 
 export interface OwnedBytes {
@@ -29,8 +32,12 @@ function* ftraceBytes(txn: Txn): Generator<OwnedBytes> {
 }
 
 /** Every piece of text that an owner accounts for, with the bytes it must have. Pieces do not overlap. */
-export function* ownedBytes(txn: Txn): Generator<OwnedBytes> {
+export const ownedBytes = (txn: Txn): Generator<OwnedBytes> => withBreakpoints(txn, patchedBytes(txn));
+
+function* patchedBytes(txn: Txn): Generator<OwnedBytes> {
   yield* ftraceBytes(txn);
+  yield* jumpLabelBytes(txn);
+  yield* staticCallBytes(txn);
   for (const [at, entry] of txn.kprobeTable) {
     if (entry.isFtrace || entry.isDisabled) continue;
     yield { at, bytes: Uint8Array.of(0xcc), what: 'kprobe', owners: siteFacts(txn, at).owners };

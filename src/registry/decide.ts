@@ -4,6 +4,7 @@
  */
 import { err, type Fault, ok, type ReadableText, type Result } from '../base/index.ts';
 import { bpfOpsFunc } from './bpf/trampoline.ts';
+import { type DecisionOf, guarded, refused } from './decision.ts';
 import { REC } from './model/flags.ts';
 import type { AttachIdentity, AttachRequest, RequestTarget } from './model/request.ts';
 import type { Attachment, KernelState } from './model/state.ts';
@@ -11,34 +12,27 @@ import { OWNERS } from './owners/index.ts';
 import { checkOptions } from './owners/options.ts';
 import type { Owner, ParsedTarget } from './owners/owner.ts';
 import { parsePlace } from './place.ts';
-import { FTRACE_DISABLED } from './rules/ftrace.ts';
 import {
   ATTACHMENT_NOT_SWITCHABLE,
   ATTACHMENT_UNKNOWN,
   KIND_NOT_BUILT,
   PROGRAM_UNKNOWN,
   SITE_QUARANTINED,
-  SITE_UNEXPECTED_BYTES,
   TARGET_INVALID,
 } from './rules/request.ts';
 import { refuse } from './rules/rule.ts';
 import { siteFacts } from './site-view.ts';
-import type { TextOp } from './text-op.ts';
-import { byteDetails, Txn, UnexpectedBytes } from './txn.ts';
-import { ftraceSiteIn, type World } from './world.ts';
+import { Txn } from './txn.ts';
+import type { World } from './world.ts';
 
 export type Verdict = 'attached' | 'chained' | 'shared' | 'detached' | 'changed';
 
-export interface Decision {
-  readonly outcome:
-    | { readonly kind: 'granted'; readonly verdict: Verdict; readonly attachment: Attachment }
-    | { readonly kind: 'refused'; readonly fault: Fault };
-  /** What the kernel is afterwards; the state before when nothing changed. */
-  readonly state: KernelState;
-  readonly ops: readonly TextOp[];
-  readonly warnings: readonly string[];
-  /** Attachments that ended with it although nobody detached them. */
-  readonly replaced: readonly Attachment[];
+/** Of a request about an attachment. */
+export type Decision = DecisionOf<Granted>;
+
+interface Granted {
+  readonly verdict: Verdict;
+  readonly attachment: Attachment;
 }
 
 export const PLACES_MAX = 100_000;
@@ -66,37 +60,6 @@ export function parseTarget(owner: Owner, target: RequestTarget): Result<ParsedT
     places.push({ place, text });
   }
   return ok({ kind: 'places', places });
-}
-
-const refused = (state: KernelState, fault: Fault, warnings: readonly string[] = []): Decision => ({
-  outcome: { kind: 'refused', fault },
-  state,
-  ops: [],
-  warnings,
-  replaced: [],
-});
-
-/** Runs a step of a decision; bytes that no owner accounts for become a fault, and in `linux` strictness the end of ftrace. */
-function guarded(world: World, before: KernelState, step: () => Decision): Decision {
-  try {
-    return step();
-  } catch (error) {
-    if (!(error instanceof UnexpectedBytes)) throw error;
-    const place = new Txn(world, before, world.pristine, bpfOpsFunc).place(error.at);
-    const detail = `${place} does not have the bytes that its owners account for; nothing was written.`;
-    const isFtrace = ftraceSiteIn(world, error.at, error.at) === error.at;
-    if (world.strictness === 'linux' && isFtrace)
-      return refused(
-        { ...before, ftrace: { ...before.ftrace, isDisabled: true } },
-        refuse(FTRACE_DISABLED, { detail: `${detail} ftrace shut itself down.`, place, ...byteDetails(error) }),
-      );
-    const found = byteDetails(error);
-    const quarantined = before.quarantined.set(error.at, {
-      expected: found.expected ?? '',
-      actual: found.actual ?? '',
-    });
-    return refused({ ...before, quarantined }, refuse(SITE_UNEXPECTED_BYTES, { detail, place, ...found }));
-  }
 }
 
 function quarantineFault(txn: Txn): Fault | undefined {
@@ -138,7 +101,7 @@ export function decideAttach(world: World, state: KernelState, text: ReadableTex
   if (!target.ok) return refused(state, target.fault);
   if (request.program !== undefined)
     return refused(state, refuse(PROGRAM_UNKNOWN, { detail: `${request.program} is not a loaded program.` }));
-  return guarded(world, state, () => {
+  return guarded<Granted>(world, state, () => {
     const txn = new Txn(world, state, text, bpfOpsFunc);
     const attached = owner.attach(txn, { target: target.value, options: options.value, identity });
     if (!attached.ok) return refused(state, attached.fault);
@@ -181,7 +144,7 @@ export function decideDetach(world: World, state: KernelState, text: ReadableTex
   const found = known(state, id);
   if (!found.ok) return refused(state, found.fault);
   const { attachment, owner } = found.value;
-  return guarded(world, state, () => {
+  return guarded<Granted>(world, state, () => {
     const txn = new Txn(world, state, text, bpfOpsFunc);
     const fault = owner.detach(txn, attachment);
     if (fault !== undefined) return refused(state, fault);
@@ -216,7 +179,7 @@ export function decideSetEnabled(
   const changed: Attachment = { ...attachment, isEnabled: enabled };
   if (attachment.isEnabled === enabled)
     return { outcome: { kind: 'granted', verdict: 'changed', attachment }, state, ops: [], warnings: [], replaced: [] };
-  return guarded(world, state, () => {
+  return guarded<Granted>(world, state, () => {
     const txn = new Txn(world, state, text, bpfOpsFunc);
     const fault = setEnabled(txn, attachment, enabled);
     if (fault !== undefined) return refused(state, fault);

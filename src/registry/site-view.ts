@@ -1,9 +1,13 @@
 /** Who is at a site, in which order they run, and what is left for others. Reads a Txn and changes nothing. */
 import { allLinks, BPF_MAX_TRAMP_LINKS } from './bpf/trampoline.ts';
 import { hasFlag, opsAt } from './ftrace/ops-list.ts';
+import { labelAt } from './jump-label/keys.ts';
+import { labelOwners } from './jump-label/owners.ts';
 import { OPS, REC } from './model/flags.ts';
 import type { BpfTrampoline } from './model/state.ts';
 import { opsAttachments } from './owners/holders.ts';
+import { trampolineCovering } from './static-call/calls.ts';
+import { callOwnersAt } from './static-call/owners.ts';
 import type { Txn } from './txn.ts';
 import { floorIndex, ftraceSiteIn, MCOUNT_INSN_SIZE } from './world.ts';
 
@@ -17,12 +21,14 @@ export interface SiteFacts {
   readonly mechanism: string;
   /** Attachments that have the site, disabled ones included, in the order in which they run. */
   readonly owners: readonly string[];
-  /** Those that run. */
+  /** Those that run: none at an ftrace site while ftrace is switched off. */
   readonly chain: readonly string[];
   readonly budget: Readonly<Record<string, number>>;
   readonly revision: number;
   readonly isQuarantined: boolean;
 }
+
+type Facts = Pick<SiteFacts, 'mechanism' | 'owners' | 'budget'>;
 
 function siteKind(txn: Txn, at: number): { readonly kind: SiteKind; readonly length: number } {
   const { image } = txn.world;
@@ -34,6 +40,7 @@ function siteKind(txn: Txn, at: number): { readonly kind: SiteKind; readonly len
   const call = floorIndex(image.staticCalls.site, at);
   if (image.staticCalls.site[call] === at)
     return { kind: 'static_call', length: image.staticCalls.size[call] as number };
+  if (trampolineCovering(txn.world, at) === at) return { kind: 'static_call', length: MCOUNT_INSN_SIZE };
   return { kind: 'text', length: 1 };
 }
 
@@ -71,9 +78,10 @@ function ftraceBudget(txn: Txn, at: number): Readonly<Record<string, number>> {
   };
 }
 
-const runs = (txn: Txn, id: string): boolean => txn.attachments.get(id)?.isEnabled !== false;
+const runs = (txn: Txn, kind: SiteKind, id: string): boolean =>
+  (kind !== 'ftrace' || txn.ftrace.isEnabled) && txn.attachments.get(id)?.isEnabled !== false;
 
-function bodyFacts(txn: Txn, at: number): Pick<SiteFacts, 'mechanism' | 'owners' | 'budget'> {
+function bodyFacts(txn: Txn, at: number): Facts {
   const entry = txn.kprobeTable.get(at);
   if (entry !== undefined)
     return {
@@ -81,6 +89,11 @@ function bodyFacts(txn: Txn, at: number): Pick<SiteFacts, 'mechanism' | 'owners'
       owners: entry.children.flatMap((child) => (child.kind === 'probe' ? [child.id] : [])),
       budget: {},
     };
+  const followers = labelOwners(txn, at) ?? callOwnersAt(txn, at);
+  if (followers !== undefined) {
+    const name = labelAt(txn.world, at) === undefined ? 'static-call' : 'jump-label';
+    return { mechanism: followers.length === 0 ? 'none' : name, owners: followers, budget: {} };
+  }
   const trampoline = trampolineAt(txn, at);
   if (trampoline?.isFtraceManaged === false)
     return {
@@ -91,18 +104,27 @@ function bodyFacts(txn: Txn, at: number): Pick<SiteFacts, 'mechanism' | 'owners'
   return { mechanism: 'none', owners: [], budget: {} };
 }
 
+/** kgdb sees an int3 before anybody else does. */
+function withBreakpoint(txn: Txn, at: number, facts: Facts): Facts {
+  const breakpoint = txn.kgdb.get(at);
+  if (breakpoint?.attachment === undefined) return facts;
+  const mechanism = breakpoint.isPresent ? 'kgdb-int3' : facts.mechanism;
+  return { ...facts, mechanism, owners: [breakpoint.attachment, ...facts.owners] };
+}
+
 export function siteFacts(txn: Txn, at: number): SiteFacts {
   const { kind, length } = siteKind(txn, at);
-  const facts =
+  const bare =
     kind === 'ftrace'
       ? { mechanism: ftraceMechanism(txn, at), owners: ftraceOwners(txn, at), budget: ftraceBudget(txn, at) }
       : bodyFacts(txn, at);
+  const facts = withBreakpoint(txn, at, bare);
   return {
     at,
     kind,
     length: facts.mechanism === 'bpf-call' ? MCOUNT_INSN_SIZE : length,
     ...facts,
-    chain: facts.owners.filter((id) => runs(txn, id)),
+    chain: facts.owners.filter((id) => runs(txn, kind, id)),
     revision: txn.revisions.get(at) ?? 0,
     isQuarantined: txn.quarantined.has(at),
   };

@@ -23,8 +23,8 @@ export type TextOp =
     }
   /** One byte, then a sync round: arming or disarming an int3 (text_poke, text_poke_sync). */
   | ({ readonly kind: 'byte'; readonly what: string } & TextChange)
-  /** One instruction through the int3 protocol (text_poke_bp). */
-  | ({ readonly kind: 'poke'; readonly what: string } & TextChange)
+  /** One instruction through the int3 protocol (text_poke_bp). `emulate` is what int3 handlers play where it differs from `bytes`. */
+  | ({ readonly kind: 'poke'; readonly what: string; readonly emulate?: Uint8Array } & TextChange)
   /** Many, sorted, 256 to a batch (text_poke_queue, text_poke_finish). */
   | { readonly kind: 'batch'; readonly changes: readonly TextChange[]; readonly what: string };
 

@@ -1,5 +1,6 @@
 import type { Fault, Holder, ReadableText } from '../base/index.ts';
 import { bytesEqual, invariant, toHex } from '../base/index.ts';
+import { noteOverwritten } from './kgdb/overwritten.ts';
 import type {
   ArenaState,
   Attachment,
@@ -61,6 +62,7 @@ export class Txn {
   commitDespiteFault = false;
 
   ftrace: FtraceState;
+  isKprobesOptimization: boolean;
   records: KernelState['records'];
   opsTable: KernelState['ops'];
   opsBySite: KernelState['opsBySite'];
@@ -71,6 +73,10 @@ export class Txn {
   trampolines: KernelState['trampolines'];
   arena: ArenaState;
   livepatches: KernelState['livepatches'];
+  staticKeys: KernelState['staticKeys'];
+  staticCalls: KernelState['staticCalls'];
+  tracepoints: KernelState['tracepoints'];
+  kgdb: KernelState['kgdb'];
   attachments: KernelState['attachments'];
   revisions: KernelState['revisions'];
   quarantined: KernelState['quarantined'];
@@ -84,6 +90,7 @@ export class Txn {
     this.bpfOpsFunc = bpfOpsFunc;
     this.text = new OverlayText(text);
     this.ftrace = state.ftrace;
+    this.isKprobesOptimization = state.isKprobesOptimization;
     this.records = state.records.asMutable();
     this.opsTable = state.ops.asMutable();
     this.opsBySite = state.opsBySite.asMutable();
@@ -98,6 +105,10 @@ export class Txn {
       allocations: state.arena.allocations.asMutable(),
     };
     this.livepatches = state.livepatches.asMutable();
+    this.staticKeys = state.staticKeys.asMutable();
+    this.staticCalls = state.staticCalls.asMutable();
+    this.tracepoints = state.tracepoints.asMutable();
+    this.kgdb = state.kgdb.asMutable();
     this.attachments = state.attachments.asMutable();
     this.revisions = state.revisions.asMutable();
     this.quarantined = state.quarantined.asMutable();
@@ -108,6 +119,7 @@ export class Txn {
     for (const site of this.touched) this.revisions.set(site, (this.revisions.get(site) ?? 0) + 1);
     return {
       ftrace: this.ftrace,
+      isKprobesOptimization: this.isKprobesOptimization,
       records: this.records.asImmutable(),
       ops: this.opsTable.asImmutable(),
       opsBySite: this.opsBySite.asImmutable(),
@@ -122,6 +134,10 @@ export class Txn {
         allocations: this.arena.allocations.asImmutable(),
       },
       livepatches: this.livepatches.asImmutable(),
+      staticKeys: this.staticKeys.asImmutable(),
+      staticCalls: this.staticCalls.asImmutable(),
+      tracepoints: this.tracepoints.asImmutable(),
+      kgdb: this.kgdb.asImmutable(),
       attachments: this.attachments.asImmutable(),
       revisions: this.revisions.asImmutable(),
       quarantined: this.quarantined.asImmutable(),
@@ -181,8 +197,10 @@ export class Txn {
       .map((a) => ({ attachment: a.id, kind: a.kind, client: a.client, since: new Date(a.sinceMs).toISOString() }));
   }
 
+  /** `tcp_set_state+0x4`; generated code, which has no symbol, is called after what it was made for. */
   place(offset: number): string {
-    return describePlace(this.world, offset);
+    const generated = this.arena.allocations.get(offset);
+    return generated === undefined ? describePlace(this.world, offset) : `[${generated.what}]`;
   }
 
   /** Checks that text has these bytes now; throws {@link UnexpectedBytes} otherwise. */
@@ -212,12 +230,14 @@ export class Txn {
         this.graces.push(...op.after);
     }
     this.text.apply(op);
+    if (this.kgdb.size > 0) noteOverwritten(this, op);
     this.ops.push(op);
   }
 
-  /** One instruction through text_poke_bp, when it differs from what is there. */
-  poke(change: TextChange, what: string): void {
-    if (!bytesEqual(change.expected, change.bytes)) this.emit({ kind: 'poke', ...change, what });
+  /** One instruction through text_poke_bp, when it differs from what is there. `emulate`: what int3 handlers play where it differs. */
+  poke(change: TextChange, what: string, emulate?: Uint8Array): void {
+    if (bytesEqual(change.expected, change.bytes)) return;
+    this.emit({ kind: 'poke', ...change, what, ...(emulate === undefined ? {} : { emulate }) });
   }
 }
 

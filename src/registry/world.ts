@@ -10,7 +10,7 @@ export type RulesKernel = (typeof BUILT_KERNELS)[number];
 
 export const MCOUNT_INSN_SIZE = 5;
 /** A site further from its symbol belongs to a function that is gone: an ENDBR is 4 bytes (arch/x86/include/asm/ftrace.h, 6.12). */
-const FTRACE_MCOUNT_MAX_OFFSET = 4;
+export const FTRACE_MCOUNT_MAX_OFFSET = 4;
 
 /** What never changes while a kernel is loaded, prepared for questions. */
 export interface World {
@@ -172,13 +172,35 @@ export function rulesKernel(image: KernelImage): RulesKernel {
   return image.version.major < 6 || (image.version.major === 6 && image.version.minor < 4) ? '6.1' : '6.12';
 }
 
+/** `sarq $5,%gs:pcpu_hot+X86_call_depth(%rip)`, the accounting that call thunks put in front of functions; its displacement is at 4. */
+const CALL_DEPTH_ACCOUNTING = [0x65, 0x48, 0xc1, 0x3d] as const;
+const CALL_DEPTH_ACCOUNTING_SIZE = 9;
+/** Functions looked at for an accounting: nearly all have one where call depth is tracked. */
+const FUNCTIONS_TRIED = 1_000;
+
+/** Where the per-CPU call depth lies, counted from `_text`, read out of the call thunks; undefined where call depth is not tracked. */
+function callDepthOffset(image: KernelImage): number | undefined {
+  for (const site of image.ftraceSites.subarray(0, FUNCTIONS_TRIED)) {
+    const start = image.symbols.containing(site)?.offset;
+    const at = start === undefined ? -1 : start - CALL_DEPTH_ACCOUNTING_SIZE;
+    if (at < 0 || !image.pristine.contains(at, CALL_DEPTH_ACCOUNTING_SIZE)) continue;
+    const bytes = image.pristine.bytes(at, CALL_DEPTH_ACCOUNTING_SIZE);
+    if (!CALL_DEPTH_ACCOUNTING.every((byte, i) => bytes[i] === byte)) continue;
+    const displacement = new DataView(bytes.buffer, bytes.byteOffset).getInt32(CALL_DEPTH_ACCOUNTING.length, true);
+    return at + CALL_DEPTH_ACCOUNTING_SIZE + displacement;
+  }
+  return undefined;
+}
+
 /** Returns in pristine text say whether generated code returns through a thunk too, and which. */
 function generatedCodeCpu(image: KernelImage): GeneratedCodeCpu {
   const site = image.returnSites.find((each) => image.pristine.contains(each, 5) && each < 0x1000_0000);
   const bytes = site === undefined ? undefined : image.pristine.bytes(site, 5);
+  const callDepth = callDepthOffset(image);
   const thunk = bytes?.[0] === JMP32_INSN_OPCODE && site !== undefined ? relTarget(bytes, site) : undefined;
   return {
     ...(thunk === undefined ? {} : { returnThunk: thunk }),
+    ...(callDepth === undefined ? {} : { callDepth }),
     sls: true,
     ibt: image.endbrSeals.length > 0,
   };

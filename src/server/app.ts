@@ -14,6 +14,7 @@ import { installDocs, installOpenApi } from './openapi.ts';
 import { sendFault } from './problem.ts';
 import { parseQuery } from './query.ts';
 import { attachmentRoutes } from './routes/attachments.ts';
+import { debugfsRoutes } from './routes/debugfs.ts';
 import { eventRoutes } from './routes/events.ts';
 import { imageRoutes } from './routes/image.ts';
 import { pageRoutes } from './routes/page.ts';
@@ -21,7 +22,9 @@ import { planRoutes } from './routes/plans.ts';
 import { ruleRoutes } from './routes/rules.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { requireReady } from './routes/support.ts';
+import { sysctlRoutes } from './routes/sysctl.ts';
 import { textRoutes } from './routes/text.ts';
+import { tracefsRoutes } from './routes/tracefs.ts';
 import { edgeFault } from './rules.ts';
 import { schemaErrorText } from './schema-errors.ts';
 import type { Services } from './services.ts';
@@ -115,6 +118,7 @@ async function install(app: App): Promise<void> {
       return violation === undefined ? undefined : sendFault(reply, edgeFault('service.poisoned', violation));
     });
     for (const routes of [imageRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes]) routes(scope);
+    for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes]) routes(scope);
   });
   await installDocs(app);
 }

@@ -1,6 +1,6 @@
 /** Prometheus metrics. Labels come from closed sets only (kinds, rules, routes): never a symbol, an address or a client. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Coordinator, ServiceEvent, TextMutexView } from '../coordinator/index.ts';
+import type { Coordinator, ServiceEvent, TextMutexListener, TextMutexView } from '../coordinator/index.ts';
 import type { EventHub } from './event-hub.ts';
 
 export interface Metrics {
@@ -15,6 +15,8 @@ export interface Metrics {
 }
 
 const DURATIONS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+const MUTEX_SECONDS = [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
 
 export function createMetrics(version: string, events: EventHub): Metrics {
   const registry = new Registry();
@@ -33,7 +35,7 @@ export function createMetrics(version: string, events: EventHub): Metrics {
     1,
   );
   addReaderMetrics(registers, events);
-  addTextMutexMetrics(registers, () => coordinator?.textMutex());
+  const mutex = addTextMutexMetrics(registers, () => coordinator?.textMutex());
   const follow = addEventMetrics(registers, () => coordinator);
   return {
     contentType: registry.contentType,
@@ -44,6 +46,7 @@ export function createMetrics(version: string, events: EventHub): Metrics {
     start(started) {
       coordinator = started;
       started.onEvent(follow);
+      started.onTextMutex(mutex);
     },
   };
 }
@@ -68,26 +71,11 @@ function addReaderMetrics(registers: Registry[], events: EventHub): void {
   });
 }
 
-function addTextMutexMetrics(registers: Registry[], view: () => TextMutexView | undefined): void {
-  const quantiles = (
-    name: string,
-    help: string,
-    of: (v: TextMutexView) => { readonly p50: number; readonly p99: number },
-  ) =>
-    new Gauge({
-      name,
-      help,
-      labelNames: ['quantile'],
-      registers,
-      collect() {
-        const v = view();
-        if (v === undefined) return;
-        this.set({ quantile: '0.5' }, of(v).p50 / 1000);
-        this.set({ quantile: '0.99' }, of(v).p99 / 1000);
-      },
-    });
-  quantiles('ktextd_text_mutex_wait_seconds', 'Time commands waited for text_mutex', (v) => v.waitMs);
-  quantiles('ktextd_text_mutex_hold_seconds', 'Time commands held text_mutex', (v) => v.holdMs);
+function addTextMutexMetrics(registers: Registry[], view: () => TextMutexView | undefined): TextMutexListener {
+  const histogram = (name: string, help: string): Histogram =>
+    new Histogram({ name, help, buckets: MUTEX_SECONDS, registers });
+  const wait = histogram('ktextd_text_mutex_wait_seconds', 'Time commands waited for text_mutex');
+  const hold = histogram('ktextd_text_mutex_hold_seconds', 'Time commands held text_mutex');
   new Gauge({
     name: 'ktextd_text_mutex_waiters',
     help: 'Commands that wait for text_mutex',
@@ -105,6 +93,7 @@ function addTextMutexMetrics(registers: Registry[], view: () => TextMutexView | 
       this.inc(view()?.acquisitions ?? 0);
     },
   });
+  return { onAcquired: (waitMs) => wait.observe(waitMs / 1000), onReleased: (holdMs) => hold.observe(holdMs / 1000) };
 }
 
 const word = (value: unknown, fallback: string): string => (typeof value === 'string' ? value : fallback);

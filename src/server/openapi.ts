@@ -36,6 +36,7 @@ const TAGS = [
   { name: 'attachments', description: 'Attach, plan, detach' },
   { name: 'events', description: 'What happens, as it happens' },
   { name: 'rules', description: 'What can be refused, and why' },
+  { name: 'kernel', description: 'The kernel’s own listings, and its sysctls' },
   { name: 'service', description: 'Health, readiness, metrics' },
 ];
 

@@ -8,6 +8,8 @@ import type {
   Coordinator,
   Page,
   PageRequest,
+  PlanAnswer,
+  PlanStep,
   Problem,
   RuleView,
   ServiceEvent,
@@ -31,6 +33,12 @@ export interface FakeCoordinator extends Coordinator {
 const ADDRESS = '0xffffffff81a3c4d0';
 const TIME = '2026-01-01T00:00:00.000Z';
 const COST = { pokes: 1, batches: 1, syncRounds: 3, textMutexHeldUs: 41 } as const;
+const PLAN_COST = {
+  ...COST,
+  textMutexHeldUs: 0,
+  graces: { rcu: 0, rcu_tasks: 1, rcu_tasks_rude: 0, rcu_tasks_trace: 0 },
+  estimate: { milliseconds: null, figures: [{ published: 'long', source: 'a paper' }], note: 'An estimate.' },
+} as const;
 
 const RULES: readonly RuleView[] = [
   {
@@ -191,6 +199,10 @@ export function createFakeCoordinator(): FakeCoordinator {
     ...readOnly(() => revision),
     sites: (query) => ok(pageOf(attachments.size > 0 ? [site('tcp_set_state')] : [], query)),
     site: (place) => (place === 'nowhere' ? err(fault('ENOENT', 'place.unknown', 'nowhere')) : ok(site(place))),
+    async setSysctl(caller, name, value) {
+      callers.push(caller);
+      return value === 0 ? err(fault('EBUSY', 'sysctl.ftrace-enabled.permanent', name)) : ok({ name, value });
+    },
     async reset(caller, all) {
       callers.push(caller);
       const gone = [...attachments.keys()].filter((id) => all || tenants.get(id) === caller.tenant);
@@ -228,6 +240,7 @@ export function createFakeCoordinator(): FakeCoordinator {
     eventRange: log.range,
     eventsAfter: log.after,
     onEvent: log.on,
+    onTextMutex: () => () => undefined,
     async close() {
       closed = true;
     },
@@ -243,11 +256,22 @@ type ReadOnlyPart = Pick<
   | 'siteHistory'
   | 'plan'
   | 'audit'
+  | 'kernelView'
+  | 'sysctl'
   | 'textMutex'
   | 'rules'
   | 'rule'
   | 'problem'
 >;
+
+/** What an answer has when an order is asked for: the given one, or none when a step meets `held`. */
+function solved(steps: readonly PlanStep[]): Pick<PlanAnswer, 'order' | 'conflict' | 'search'> {
+  const search = { decisions: steps.length, isComplete: true, note: 'Looked for.' };
+  const held = steps.findIndex((step) => 'attach' in step && step.attach.target === 'held');
+  if (held < 0) return { order: [...steps.keys()], search };
+  const why = problemOf(fault('EBUSY', 'ftrace.ipmodify.exclusive', 'held'));
+  return { conflict: { steps: [held], isSmallest: true, why }, search };
+}
 
 function problemOf(f: Fault): Problem {
   const rule = RULES.find((r) => r.id === f.rule);
@@ -333,10 +357,11 @@ function readOnly(revision: () => number): ReadOnlyPart {
           page,
         ),
       ),
-    plan: (_caller, steps, kernel) =>
+    plan: (_caller, steps, kernel, options) =>
       ok({
+        ...(options?.solve === 'order' ? solved(steps) : {}),
         steps: steps.map((step, index) => {
-          const base = { index, sites: [], siteCount: 0, cost: COST, warnings: [] };
+          const base = { index, sites: [], siteCount: 0, cost: PLAN_COST, warnings: [] };
           if ('detach' in step) return { ...base, verdict: 'detached' as const };
           if (step.attach.target !== 'held') return { ...base, verdict: 'attached' as const };
           const problem = problemOf(fault('EBUSY', 'ftrace.ipmodify.exclusive', 'held'));
@@ -347,6 +372,12 @@ function readOnly(revision: () => number): ReadOnlyPart {
         profile: 'max',
         strictness: 'safe',
       }),
+    kernelView: (name) =>
+      name === 'tracing/touched_functions'
+        ? err(fault('ENOENT', 'view.unknown', 'This kernel has no touched_functions.'))
+        : ok(`${name}\n`),
+    sysctl: (name) =>
+      name.startsWith('kernel.') ? ok({ name, value: 1 }) : err(fault('ENOENT', 'sysctl.unknown', name)),
     audit: () => ({ bytesChecked: 4096, differing: 0, attributed: 0, orphans: [], durationMs: 1 }),
     textMutex: () => ({
       holder: null,

@@ -28,8 +28,9 @@ export function opsCallee(txn: Txn, ops: FtraceOps): number {
   return hasFlag(ops, OPS.RECURSION) ? symbolsOf(txn).assistFunction : ops.func.at;
 }
 
-/** update_ftrace_function: what one ops alone, or the list walk, wants the shared callers to call. */
+/** update_ftrace_function: what one ops alone, or the list walk, wants the shared callers to call. Nobody asks while ftrace is off. */
 export function updateTraceFunction(txn: Txn): void {
+  if (!txn.ftrace.isEnabled) return;
   const symbols = symbolsOf(txn);
   const sole = soleOps(txn);
   let traceFunction = symbols.listFunction;

@@ -31,7 +31,7 @@ export function registerFtraceDirect(txn: Txn, id: string, address: number): Fau
   for (const site of ops.filter) txn.directFunctions.set(site, address);
   txn.setOp({
     ...ops,
-    flags: OPS.INITIALIZED | OPS.DIRECT | OPS.SAVE_REGS | OPS.DYNAMIC,
+    flags: (ops.flags & OPS.PERMANENT) | OPS.INITIALIZED | OPS.DIRECT | OPS.SAVE_REGS | OPS.DYNAMIC,
     trampoline: symbolsOf(txn).ftraceRegsCaller,
     trampolineSize: 0,
     directCall: address,

@@ -15,16 +15,17 @@ import { pokeSharedCallers, symbolsOf } from './callers.ts';
 import { addressCurrent, addressNew, checkRecord, skipRecord } from './records.ts';
 
 export interface ModifyCommand {
+  /** FTRACE_UPDATE_CALLS. */
   readonly isUpdateCalls: boolean;
   readonly isUpdateTraceFunc: boolean;
 }
 
-function replaceCode(txn: Txn, sites: readonly number[]): void {
+function replaceCode(txn: Txn, sites: readonly number[], enable: boolean): void {
   const changes: TextChange[] = [];
   const after: (() => void)[] = [];
   for (const site of sites) {
     if (skipRecord(txn, site)) continue;
-    const checked = checkRecord(txn.record(site));
+    const checked = checkRecord(txn.record(site), enable);
     if (checked.update === 'ignore') continue;
     const expected = checked.update === 'make-call' ? NOP5 : callRel32(site, addressCurrent(txn, site));
     const bytes = checked.update === 'make-nop' ? NOP5 : callRel32(site, addressNew(txn, site));
@@ -35,15 +36,19 @@ function replaceCode(txn: Txn, sites: readonly number[]): void {
   for (const update of after) update();
 }
 
-/** `sites` are those whose records may have changed, in any order. */
+const ascending = (sites: Iterable<number>): readonly number[] => [...new Set(sites)].sort((a, b) => a - b);
+
+/** `sites` are those whose records may have changed, in any order. While ftrace is off nothing is rewritten. */
 export function modifyAllCode(txn: Txn, command: ModifyCommand, sites: Iterable<number>): void {
+  if (!txn.ftrace.isEnabled) return;
   const symbols = symbolsOf(txn);
   if (command.isUpdateTraceFunc) pokeSharedCallers(txn, symbols.listFunction);
-  if (command.isUpdateCalls)
-    replaceCode(
-      txn,
-      [...new Set(sites)].sort((a, b) => a - b),
-    );
+  if (command.isUpdateCalls) replaceCode(txn, ascending(sites), true);
   if (command.isUpdateTraceFunc && txn.ftrace.traceFunction !== symbols.listFunction)
     pokeSharedCallers(txn, txn.ftrace.traceFunction);
+}
+
+/** FTRACE_DISABLE_CALLS: every site becomes a NOP; the shared callers keep what they call. */
+export function disableCalls(txn: Txn): void {
+  replaceCode(txn, ascending(txn.records.keys()), false);
 }

@@ -8,15 +8,16 @@
 import { Set as ImmutableSet } from 'immutable';
 import { type Fault, invariant } from '../../base/index.ts';
 import { remove } from '../arena.ts';
-import { OPS } from '../model/flags.ts';
+import { OPS, REC_NOCLEAR } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
 import { FTRACE_DISABLED, FTRACE_FILTER_ABSENT, FTRACE_NOT_A_SITE, FTRACE_UNAVAILABLE } from '../rules/ftrace.ts';
 import { refuse } from '../rules/rule.ts';
+import { FTRACE_OFF_PERMANENT } from '../rules/sysctl.ts';
 import type { Txn } from '../txn.ts';
 import { ftraceLocation } from '../world.ts';
 import { updateTraceFunction } from './callers.ts';
 import { cleanupDirectAfterIpmodify, prepareDirectForIpmodify, updateIpmodify } from './ipmodify.ts';
-import { modifyAllCode } from './modify-code.ts';
+import { disableCalls, modifyAllCode } from './modify-code.ts';
 import { addToList, assignFilter, hasFlag, isEnabled, removeFromList } from './ops-list.ts';
 import { updateRecords } from './records.ts';
 import { installTrampoline } from './trampoline.ts';
@@ -69,6 +70,11 @@ function freeTrampoline(txn: Txn, ops: FtraceOps): FtraceOps {
 export function startup(txn: Txn, id: string): Fault | undefined {
   const unusable = ftraceUsable(txn);
   if (unusable !== undefined) return unusable;
+  if (!txn.ftrace.isEnabled && hasFlag(txn.op(id), OPS.PERMANENT))
+    return refuse(FTRACE_OFF_PERMANENT, {
+      detail: 'ftrace is switched off (kernel.ftrace_enabled is 0), and this owner may not be silenced.',
+      holders: [],
+    });
   let ops = addToList(txn, txn.op(id));
   if (ops.trampoline === undefined) ops = installTrampoline(txn, ops);
   updateTraceFunction(txn);
@@ -95,6 +101,20 @@ export function registerFtraceFunction(txn: Txn, id: string): Fault | undefined 
   return startup(txn, id);
 }
 
+/**
+ * The last ops has left: Linux walks all records, and one with flags left shuts ftrace down for good. An owner with SAVE_REGS that left while
+ * ftrace was off is how that comes about; `safe` strictness leaves no such flags.
+ */
+function checkLeftovers(txn: Txn): void {
+  if (txn.ftrace.registered > 0 || !txn.ftrace.isEnabled) return;
+  const left = txn.records.findKey((record) => (record.flags & ~REC_NOCLEAR) !== 0);
+  if (left === undefined) return;
+  txn.ftrace = { ...txn.ftrace, isDisabled: true };
+  txn.warnings.push(
+    `ftrace shut itself down: the record of ${txn.place(left)} still had flags of an owner that left while kernel.ftrace_enabled was 0 (${FTRACE_DISABLED.id}).`,
+  );
+}
+
 /** unregister_ftrace_function → ftrace_shutdown. */
 export function unregisterFtraceFunction(txn: Txn, id: string): Fault | undefined {
   const unusable = ftraceUsable(txn);
@@ -109,6 +129,7 @@ export function unregisterFtraceFunction(txn: Txn, id: string): Fault | undefine
   txn.removing = ops;
   modifyAllCode(txn, { isUpdateCalls, isUpdateTraceFunc }, sitesOf(txn, ops.filter));
   txn.removing = undefined;
+  if (isUpdateCalls || isUpdateTraceFunc) checkLeftovers(txn);
   ops = freeTrampoline(txn, ops);
   cleanupDirectAfterIpmodify(txn, ops);
   return undefined;
@@ -146,4 +167,20 @@ export function setFilterIp(txn: Txn, id: string, ip: number, change: 'add' | 'r
       place: txn.place(site),
     });
   return moveFilter(txn, id, filter.delete(site));
+}
+
+/** ftrace_enable_sysctl, switching off: all sites become NOPs, direct calls and kprobes included, and whoever was attached stays attached. */
+export function switchFtraceOff(txn: Txn): void {
+  txn.ftrace = { ...txn.ftrace, traceFunction: txn.world.ftrace?.ftraceStub ?? 0 };
+  if (txn.ftrace.registered > 0) disableCalls(txn);
+  txn.ftrace = { ...txn.ftrace, isEnabled: false };
+}
+
+/** ftrace_enable_sysctl, switching on: every site calls what its record says by now. */
+export function switchFtraceOn(txn: Txn): void {
+  txn.ftrace = { ...txn.ftrace, isEnabled: true, savedFunction: undefined };
+  if (txn.ftrace.registered === 0) return;
+  updateTraceFunction(txn);
+  const isUpdateTraceFunc = traceFunctionMoved(txn);
+  modifyAllCode(txn, { isUpdateCalls: true, isUpdateTraceFunc }, txn.records.keys());
 }

@@ -38,7 +38,9 @@ function release(txn: Txn, site: number, record: DynFtrace, ops: FtraceOps): Dyn
     if (!stillInList.some((other) => hasFlag(other, OPS.SAVE_REGS))) flags &= ~REC.REGS;
   }
   flags = withFlag(flags, REC.TRAMP, count === 1 && others.some((other) => other.trampoline !== undefined));
-  return { flags, count };
+  // While ftrace is off no rewriting follows that would clear what is left (REGS). Linux leaves it.
+  const isLeftAlone = count === 0 && !(flags & REC.ENABLED) && txn.world.strictness === 'safe';
+  return { flags: isLeftAlone ? flags & REC_NOCLEAR : flags, count };
 }
 
 /** Adds the ops to, or takes it from, the records of these sites. True when some site's text has to change. */
@@ -56,13 +58,19 @@ export function updateRecords(txn: Txn, ops: FtraceOps, sites: Iterable<number>,
   return isUpdate;
 }
 
-/** What has to happen at a site, and its flags once that happened. */
-export function checkRecord(record: DynFtrace): { readonly update: RecordUpdate; readonly after: DynFtrace } {
-  const wantsCall = record.count > 0;
+const EN_FLAGS = REC.ENABLED | REC.REGS_EN | REC.TRAMP_EN | REC.DIRECT_EN;
+
+/** What has to happen at a site, and its flags once that happened. Without `enable` a site is to be a NOP whoever is attached. */
+export function checkRecord(
+  record: DynFtrace,
+  enable = true,
+): { readonly update: RecordUpdate; readonly after: DynFtrace } {
+  const wantsCall = enable && record.count > 0;
   const isOn = has(record, REC.ENABLED);
   if (!wantsCall) {
     if (!isOn) return { update: 'ignore', after: record };
-    return { update: 'make-nop', after: { ...record, flags: record.flags & REC_NOCLEAR } };
+    const keeps = record.count > 0 ? ~EN_FLAGS : REC_NOCLEAR;
+    return { update: 'make-nop', after: { ...record, flags: record.flags & keeps } };
   }
   const wantsDirect = record.count === 1 && has(record, REC.DIRECT);
   const differs =

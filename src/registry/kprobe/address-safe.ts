@@ -25,7 +25,7 @@ function siteCovering(starts: Uint32Array, sizes: Uint8Array, addr: number): num
 }
 
 /** True for a symbol whose name carries a compiler suffix and whose base symbol is blacklisted (foo.cold of foo). */
-function isSuffixOfBlacklisted(world: World, addr: number): boolean {
+export function isSuffixOfBlacklisted(world: World, addr: number): boolean {
   const name = world.image.symbols.containing(addr)?.name;
   const dot = name?.indexOf('.') ?? -1;
   if (name === undefined || dot < 0) return false;
@@ -33,7 +33,8 @@ function isSuffixOfBlacklisted(world: World, addr: number): boolean {
   return base !== undefined && inRanges(world.blacklist, base) !== undefined;
 }
 
-function isInFtraceCaller({ ftrace }: World, addr: number): boolean {
+/** True inside ftrace_caller or ftrace_regs_caller, which ftrace copies for every ops. */
+export function isInFtraceCaller({ ftrace }: World, addr: number): boolean {
   if (ftrace === undefined) return false;
   return (
     (addr >= ftrace.ftraceCaller && addr < ftrace.ftraceCallerEnd) ||

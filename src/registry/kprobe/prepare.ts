@@ -5,6 +5,7 @@
 import { err, invariant, ok, type Result } from '../../base/index.ts';
 import { canProbe, decodeInsn, type Insn, KPROBE_SLOT_SIZE, prepareKprobeInsn } from '../../insn/index.ts';
 import { install } from '../arena.ts';
+import { hasHitBreak } from '../kgdb/breakpoints.ts';
 import { KPROBE_NOT_A_BOUNDARY, KPROBE_NOT_COPYABLE, KPROBE_NOT_EMULATABLE } from '../rules/kprobe.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
@@ -22,7 +23,8 @@ function notProbeable(txn: Txn, addr: number): string | undefined {
   if (start === undefined) return 'it lies in no symbol';
   const readInsn = (offset: number): Insn | undefined =>
     decodeInsn(recoveredBytes(txn.world, txn.kprobeTable, txn.text, offset), offset);
-  const probeable = canProbe({ readInsn, start, target: addr }, txn.world.kernel);
+  const isKgdbBreakpoint = (offset: number): boolean => hasHitBreak(txn, offset);
+  const probeable = canProbe({ readInsn, start, target: addr, isKgdbBreakpoint }, txn.world.kernel);
   return probeable.ok ? undefined : probeable.fault.detail;
 }
 

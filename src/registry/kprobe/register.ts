@@ -137,7 +137,9 @@ function leaveGhost(txn: Txn, probe: Kprobe, fault: Fault): void {
   txn.setEntry({
     ...entry,
     children: entry.children.map((child) =>
-      child.kind === 'probe' && child.id === probe.id ? { kind: 'ghost', hasPostHandler: probe.hasPostHandler } : child,
+      child.kind === 'probe' && child.id === probe.id
+        ? { kind: 'ghost', probe: probe.kind, hasPostHandler: probe.hasPostHandler }
+        : child,
     ),
   });
   txn.kprobes.delete(probe.id);

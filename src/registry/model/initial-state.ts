@@ -6,7 +6,8 @@ import type { FtraceOps, KernelState } from './state.ts';
 
 /** Where data objects (struct ftrace_ops, counters, struct bpf_prog) get their addresses: vmalloc space. */
 const DATA_START = 0xffff_c900_0000_0000n;
-const ARENA_START = 0xffff_ffff_c000_0000n;
+/** Behind the first 16 MiB of the arena, where boot itself puts thunks on some machines (ITS, docs/boot-patching.md). */
+const GENERATED_CODE_START = 0xffff_ffff_c100_0000n;
 
 /** One of the two ftrace_ops in core kernel data that all kprobes at function entries share (kernel/kprobes.c). */
 function kprobeOps(world: World, id: string, flags: number, pointer: bigint): FtraceOps {
@@ -33,6 +34,7 @@ export function initialState(world: World): KernelState {
   return {
     ftrace: {
       isDisabled: false,
+      isEnabled: true,
       registered: 0,
       nextPosition: 1,
       traceFunction: stub,
@@ -41,6 +43,7 @@ export function initialState(world: World): KernelState {
       kprobePlainEnabled: 0,
       kprobeIpmodifyEnabled: 0,
     },
+    isKprobesOptimization: true,
     records: ImmutableMap(),
     ops: ImmutableMap([
       [KPROBE_FTRACE_OPS, kprobeOps(world, KPROBE_FTRACE_OPS, 0, world.kprobeOpsPointer)],
@@ -53,12 +56,16 @@ export function initialState(world: World): KernelState {
     kprobeTable: ImmutableMap(),
     trampolines: ImmutableMap(),
     arena: {
-      next: Number(ARENA_START - world.image.base),
+      next: Number(GENERATED_CODE_START - world.image.base),
       free: ImmutableMap(),
       allocations: ImmutableMap(),
       nextData: DATA_START,
     },
     livepatches: ImmutableMap(),
+    staticKeys: ImmutableMap(),
+    staticCalls: ImmutableMap(),
+    tracepoints: ImmutableMap(),
+    kgdb: ImmutableMap(),
     attachments: ImmutableMap(),
     revisions: ImmutableMap(),
     quarantined: ImmutableMap(),

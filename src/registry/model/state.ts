@@ -40,6 +40,8 @@ export interface FtraceOps {
 export interface FtraceState {
   /** ftrace_disabled: a self-check failed, nothing moves any more. */
   readonly isDisabled: boolean;
+  /** ftrace_enabled, the sysctl: while it is off owners come and go, and every site is a NOP. */
+  readonly isEnabled: boolean;
   /** Registered ops and the position the next one gets: ftrace_ops_list, newest first by position. */
   readonly registered: number;
   readonly nextPosition: number;
@@ -82,7 +84,7 @@ export interface KprobeEntry {
 
 export type KprobeChild =
   | { readonly kind: 'probe'; readonly id: string }
-  | { readonly kind: 'ghost'; readonly hasPostHandler: boolean };
+  | { readonly kind: 'ghost'; readonly probe: Kprobe['kind']; readonly hasPostHandler: boolean };
 
 export type TrampLinkKind = 'fentry' | 'fmod_ret' | 'fexit';
 
@@ -130,6 +132,38 @@ export interface LivepatchedFunction {
   readonly stack: readonly Replacement[];
 }
 
+/** Who holds a static key up or down. */
+export type StaticKeyHolder =
+  | { readonly kind: 'attachment'; readonly attachment: string; readonly enables: boolean }
+  /** The probes of a tracepoint together; `tracepoint` is the offset of its struct. */
+  | { readonly kind: 'tracepoint'; readonly tracepoint: number };
+
+/** Who last said what a static call calls. */
+export type StaticCallUser = (
+  | { readonly kind: 'attachment'; readonly attachment: string }
+  | { readonly kind: 'tracepoint'; readonly tracepoint: number }
+) & {
+  /** Offset of the function; null for NULL. */
+  readonly to: number | null;
+};
+
+/** struct tracepoint with at least one probe. */
+export interface Tracepoint {
+  readonly name: string;
+  /** In the order in which they run: the oldest first. */
+  readonly probes: readonly { readonly attachment: string; readonly func: number }[];
+}
+
+/** struct kgdb_bkpt of an active breakpoint, or what a breakpoint left behind. */
+export interface KgdbBreakpoint {
+  /** Undefined once its owner has left: then `saved` stands in text and belongs to nobody. */
+  readonly attachment: string | undefined;
+  /** The byte that kgdb read when it set the breakpoint, and writes back blindly. */
+  readonly saved: number;
+  /** False after somebody else has written over the int3. */
+  readonly isPresent: boolean;
+}
+
 export interface Allocation {
   readonly at: number;
   readonly size: number;
@@ -171,6 +205,8 @@ export interface Quarantine {
 
 export interface KernelState {
   readonly ftrace: FtraceState;
+  /** kprobes_allow_optimization, the sysctl debug.kprobes-optimization. */
+  readonly isKprobesOptimization: boolean;
   readonly records: ImmutableMap<number, DynFtrace>;
   readonly ops: ImmutableMap<string, FtraceOps>;
   /** Registered ops by site they filter on, newest first. Derived from `ops`; kept for speed. */
@@ -185,6 +221,14 @@ export interface KernelState {
   readonly arena: ArenaState;
   /** Livepatched functions: offset of the old function → its stack of replacements. */
   readonly livepatches: ImmutableMap<number, LivepatchedFunction>;
+  /** Static keys that somebody holds: offset of the struct static_key → its holders, oldest first. */
+  readonly staticKeys: ImmutableMap<number, readonly StaticKeyHolder[]>;
+  /** Static calls that somebody updated: offset of the struct static_call_key → its users, newest first. */
+  readonly staticCalls: ImmutableMap<number, readonly StaticCallUser[]>;
+  /** Tracepoints with probes: offset of the struct tracepoint → what it has. */
+  readonly tracepoints: ImmutableMap<number, Tracepoint>;
+  /** kgdb_break: address → breakpoint. */
+  readonly kgdb: ImmutableMap<number, KgdbBreakpoint>;
   readonly attachments: ImmutableMap<string, Attachment>;
   /** Times the bytes or owners of a site changed; absent = 0. */
   readonly revisions: ImmutableMap<number, number>;

@@ -58,6 +58,24 @@ export function targetSites(txn: Txn, target: OwnerRequest['target']): Result<re
   return ok([...new Set(sites)]);
 }
 
+/**
+ * The sites that a tracer's filter file means: a name there is matched against all functions, so every function of that name is traced
+ * (ftrace_match_records), where ftrace_set_filter_ip has one address.
+ */
+export function tracerSites(txn: Txn, target: OwnerRequest['target']): Result<readonly number[]> {
+  const sites = targetSites(txn, target);
+  if (!sites.ok || target.kind === 'pattern') return sites;
+  const places = target.kind === 'place' ? [target.place] : target.places.map((each) => each.place);
+  const namesakes = places.flatMap((place) =>
+    place.kind === 'symbol' && place.delta === 0 ? txn.world.image.symbols.byName(place.name) : [],
+  );
+  const more = namesakes.flatMap(({ offset }) => {
+    const site = offset === undefined ? undefined : ftraceLocation(txn.world, offset);
+    return site === undefined || isWeakLeftover(txn.world, site) ? [] : [site];
+  });
+  return ok([...new Set([...sites.value, ...more])]);
+}
+
 /** Names the element of a request for several sites that a fault is about. */
 export function withIndex(fault: Fault, txn: Txn, sites: readonly number[], target: OwnerRequest['target']): Fault {
   if (target.kind === 'place' || fault.place === undefined) return fault;

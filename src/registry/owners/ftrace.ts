@@ -10,7 +10,7 @@ import { ftraceUsable, registerFtraceFunction, unregisterFtraceFunction } from '
 import { OPS } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
-import { targetSites, withIndex } from './ftrace-targets.ts';
+import { targetSites, tracerSites, withIndex } from './ftrace-targets.ts';
 import { flag, type Options } from './options.ts';
 import type { Attached, Owner, OwnerRequest } from './owner.ts';
 
@@ -49,7 +49,7 @@ export const ftraceOwner: Owner = {
     const { options, identity, target } = request;
     const unusable = ftraceUsable(txn, callbackOf(options));
     if (unusable !== undefined) return err(unusable);
-    const sites = targetSites(txn, target);
+    const sites = options['tracer'] === undefined ? targetSites(txn, target) : tracerSites(txn, target);
     if (!sites.ok) return sites;
     if (options['tracer'] === 'function_graph') return attachGraphTracer(txn, request, sites.value);
     const tracer = options['tracer'] === 'function' ? symbolFunc(txn, FUNCTION_TRACER) : undefined;
@@ -86,6 +86,7 @@ export const ftraceDirectOwner: Owner = {
   takes: [],
   attach(txn, request): Result<Attached> {
     const { identity, options } = request;
+    const isSharing = flag(options, 'sharesIpmodify');
     const unusable = ftraceUsable(txn);
     if (unusable !== undefined) return err(unusable);
     const sites = targetSites(txn, request.target);
@@ -96,9 +97,11 @@ export const ftraceDirectOwner: Owner = {
     );
     newOps(txn, identity.id, {
       attachment: identity.id,
+      // Before 6.4 register_ftrace_direct had one shared ops, direct_ops, and that one is PERMANENT.
+      flags: OPS.INITIALIZED | (txn.world.kernel === '6.1' && !isSharing ? OPS.PERMANENT : 0),
       func: { at: txn.world.ftrace?.ftraceStub ?? 0, symbol: 'call_direct_funcs' },
       filter: ImmutableSet(sites.value),
-      opsFunc: flag(options, 'sharesIpmodify') ? 'accepts' : 'none',
+      opsFunc: isSharing ? 'accepts' : 'none',
     });
     const fault = registerFtraceDirect(txn, identity.id, direct);
     return fault === undefined ? ok({ sites: sites.value, owned: [direct] }) : err(fault);

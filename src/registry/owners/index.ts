@@ -2,9 +2,13 @@ import type { OwnerKind } from '../model/request.ts';
 import { fentryOwner, fexitOwner, fmodRetOwner } from './bpf-tracing.ts';
 import { fprobeOwner, kprobeMultiOwner, kretprobeMultiOwner } from './fprobe.ts';
 import { ftraceDirectOwner, ftraceOwner } from './ftrace.ts';
+import { jumpLabelOwner } from './jump-label.ts';
+import { kgdbOwner } from './kgdb.ts';
 import { kprobeOwner, kretprobeOwner } from './kprobe.ts';
 import { livepatchOwner } from './livepatch.ts';
 import type { Owner } from './owner.ts';
+import { staticCallOwner } from './static-call.ts';
+import { tracepointOwner } from './tracepoint.ts';
 
 /** The kinds that are built. */
 export const OWNERS: ReadonlyMap<OwnerKind, Owner> = new Map(
@@ -20,5 +24,9 @@ export const OWNERS: ReadonlyMap<OwnerKind, Owner> = new Map(
     fexitOwner,
     fmodRetOwner,
     livepatchOwner,
+    jumpLabelOwner,
+    staticCallOwner,
+    tracepointOwner,
+    kgdbOwner,
   ].map((owner) => [owner.kind, owner]),
 );

@@ -73,7 +73,8 @@ function replacementCode(
 }
 
 function leave(txn: Txn, attachment: Attachment): Fault | undefined {
-  for (const patched of txn.livepatches.values()) {
+  // A copy: dropping changes the map that is walked.
+  for (const patched of [...txn.livepatches.values()]) {
     if (!patched.stack.some((each) => each.attachment === attachment.id)) continue;
     const fault = dropReplacement(txn, patched.func, attachment.id);
     if (fault !== undefined) return fault;

@@ -110,6 +110,32 @@ export const BPF_NORETURN: Rule = {
   remedies: ['Use fentry.'],
 };
 
+export const BPF_HANGS: Rule = {
+  id: 'bpf.target.hangs',
+  title: 'On this kernel the machine would hang',
+  errno: 'EDEADLK',
+  what: 'A BPF tracing program on __rcu_read_lock or __rcu_read_unlock is refused on 6.1.',
+  why: '6.1 does not have these functions on its deny list. The call that attaches the program never comes back, and the machine stops without a word (recorded: three of three). Later kernels answer EINVAL.',
+  linux: 'btf_id_deny, kernel/bpf/verifier.c (6.1), lacks them: a bug, recorded',
+  range: '6.1',
+  strictness: 'both',
+  remedies: ['Trace a caller.'],
+};
+
+export const BPF_IPMODIFY_ORDER: Rule = {
+  id: 'bpf.trampoline.ipmodify-order',
+  title: 'On this kernel the next call would kill ftrace',
+  errno: 'EBUSY',
+  what: 'On 6.1, an fexit or fmod_ret program is refused at a function where an IPMODIFY owner (a livepatch, for example) was there first and an fentry program second. Linux 6.1 grants all three.',
+  why: 'The trampoline has to be made anew so that it calls the original through the stack. 6.1 asks for that only when the trampoline is registered, not when it is modified, so it goes on without. All three attaches return 0; the next call of the function hits a warning in the list function, and ftrace is dead for the whole system: no program fires and no attach succeeds until a reboot (recorded in five of five machines). Other orders of the same three work.',
+  linux: 'modify_ftrace_direct_multi, kernel/trace/ftrace.c (6.1): a bug, recorded; fixed by 3e9a18e1c3e9',
+  range: '6.0 to 6.17 without the stable fix',
+  strictness: 'safe',
+  remedies: [
+    'Attach fexit before the IPMODIFY owner, or before fentry: detach the fentry program, attach fexit, attach fentry again.',
+  ],
+};
+
 export const BPF_NOT_PATCHABLE: Rule = {
   id: 'bpf.site.not-patchable',
   title: 'The function has no place for a BPF trampoline',
@@ -182,6 +208,8 @@ export const BPF_RULES: readonly Rule[] = [
   BPF_NOT_MODIFIABLE,
   BPF_NOT_SLEEPABLE,
   BPF_NORETURN,
+  BPF_HANGS,
+  BPF_IPMODIFY_ORDER,
   BPF_NOT_PATCHABLE,
   BPF_TOO_MANY_PROGRAMS,
   BPF_SAME_PROGRAM,

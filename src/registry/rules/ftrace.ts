@@ -16,7 +16,7 @@ export const FTRACE_UNAVAILABLE: Rule = {
   id: 'ftrace.unavailable',
   title: 'This kernel has no ftrace callers',
   errno: 'EOPNOTSUPP',
-  what: 'An owner that needs ftrace is refused because the image has no ftrace_caller and ftrace_regs_caller, or no kprobe_ftrace_handler.',
+  what: 'An owner that needs ftrace is refused because the image has no ftrace_caller and ftrace_regs_caller, or lacks the function that the owner would have called (kprobe_ftrace_handler, function_trace_call, ftrace_graph_func, klp_ftrace_handler).',
   why: 'Without CONFIG_DYNAMIC_FTRACE_WITH_REGS there is no code that a patched site could call.',
   linux: 'CONFIG_DYNAMIC_FTRACE_WITH_REGS, arch/x86/Kconfig (6.12)',
   range: 'all',

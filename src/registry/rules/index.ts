@@ -1,14 +1,29 @@
 import { BPF_RULES } from './bpf.ts';
 import { FPROBE_RULES } from './fprobe.ts';
 import { FTRACE_RULES } from './ftrace.ts';
+import { JUMP_LABEL_RULES } from './jump-label.ts';
+import { KGDB_RULES } from './kgdb.ts';
 import { KPROBE_RULES } from './kprobe.ts';
 import { LIVEPATCH_RULES } from './livepatch.ts';
 import { REQUEST_RULES } from './request.ts';
 import type { Rule } from './rule.ts';
+import { STATIC_CALL_RULES } from './static-call.ts';
+import { SYSCTL_RULES } from './sysctl.ts';
+import { TRACEPOINT_RULES } from './tracepoint.ts';
 
 /** Every rule the registry refuses by, by id: the one list behind `/v1/rules`, `docs/rules/` and the tests. */
 export const RULES: ReadonlyMap<string, Rule> = new Map(
-  [...REQUEST_RULES, ...KPROBE_RULES, ...FTRACE_RULES, ...FPROBE_RULES, ...LIVEPATCH_RULES, ...BPF_RULES].map(
-    (rule) => [rule.id, rule],
-  ),
+  [
+    ...REQUEST_RULES,
+    ...KPROBE_RULES,
+    ...FTRACE_RULES,
+    ...SYSCTL_RULES,
+    ...FPROBE_RULES,
+    ...LIVEPATCH_RULES,
+    ...BPF_RULES,
+    ...JUMP_LABEL_RULES,
+    ...STATIC_CALL_RULES,
+    ...TRACEPOINT_RULES,
+    ...KGDB_RULES,
+  ].map((rule) => [rule.id, rule]),
 );

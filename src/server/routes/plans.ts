@@ -1,6 +1,6 @@
 import type { Static } from 'typebox';
 import { err, type Fault, ok, type Result } from '../../base/index.ts';
-import type { PlanAnswer as CoordinatorPlan, PlanStep } from '../../coordinator/index.ts';
+import type { PlanAnswer as CoordinatorPlan, PlanStep, Problem } from '../../coordinator/index.ts';
 import type { App } from '../app-type.ts';
 import { sendFault, sendValue } from '../problem.ts';
 import { edgeFault } from '../rules.ts';
@@ -36,11 +36,12 @@ function readSteps(steps: readonly StepBody[]): Result<readonly PlanStep[]> {
 
 /** Each refused step's problem becomes the document that the attach itself would get. */
 function withStatus(plan: CoordinatorPlan, requestId: string): unknown {
-  const steps = plan.steps.map((step) => {
-    if (step.problem === undefined) return step;
-    return { ...step, problem: { ...step.problem, status: httpStatus(step.problem), requestId } };
-  });
-  return { ...plan, steps };
+  const full = (problem: Problem) => ({ ...problem, status: httpStatus(problem), requestId });
+  const steps = plan.steps.map((step) =>
+    step.problem === undefined ? step : { ...step, problem: full(step.problem) },
+  );
+  const { conflict } = plan;
+  return { ...plan, steps, ...(conflict === undefined ? {} : { conflict: { ...conflict, why: full(conflict.why) } }) };
 }
 
 export function planRoutes(app: App): void {
@@ -55,7 +56,7 @@ export function planRoutes(app: App): void {
       },
       schema: {
         tags: ['attachments'],
-        summary: 'What would happen, step by step; nothing is changed',
+        summary: 'What would happen, step by step, or in which order all of it could; nothing is changed',
         querystring: PlanQuery,
         body: PlanBody,
         response: { 200: PlanAnswer, ...problemResponses },
@@ -64,7 +65,8 @@ export function planRoutes(app: App): void {
     async (request, reply) => {
       const steps = readSteps(request.body.steps);
       if (!steps.ok) return sendFault(reply, steps.fault);
-      const plan = coordinatorOf(app).plan(callerOf(request, reply), steps.value, request.query.kernel);
+      const { kernel, solve } = request.query;
+      const plan = coordinatorOf(app).plan(callerOf(request, reply), steps.value, kernel, defined({ solve }));
       if (!plan.ok) return sendFault(reply, plan.fault);
       return sendValue(reply, withStatus(plan.value, request.id));
     },

@@ -107,25 +107,64 @@ export const Problem = Type.Object(
   { title: 'Problem' },
 );
 
+const EstimateAnswer = Type.Object(
+  {
+    milliseconds: Type.Union([Type.Object({ low: Type.Number(), high: Type.Number() }), Type.Null()]),
+    figures: Type.Array(Type.Object({ published: Type.String(), source: Type.String() })),
+    note: Type.String(),
+  },
+  { title: 'EstimateAnswer', description: 'What was published about real machines; not measured by this service' },
+);
+
+const PlanCostAnswer = Type.Object(
+  {
+    pokes: Type.Integer(),
+    batches: Type.Integer(),
+    syncRounds: Type.Integer(),
+    textMutexHeldUs: Type.Number(),
+    graces: Type.Object({
+      rcu: Type.Integer(),
+      rcu_tasks: Type.Integer(),
+      rcu_tasks_rude: Type.Integer(),
+      rcu_tasks_trace: Type.Integer(),
+    }),
+    estimate: Type.Union([EstimateAnswer, Type.Null()]),
+  },
+  { title: 'PlanCostAnswer' },
+);
+
 export const PlanAnswer = Type.Object(
   {
     steps: Type.Array(
       Type.Object(
         {
-          index: Type.Integer(),
+          index: Type.Integer({ description: 'In the request' }),
           verdict: words(['attached', 'chained', 'shared', 'detached', 'refused', 'unknown']),
           errno: Type.Optional(Type.String()),
           rule: Type.Optional(Type.String()),
           problem: Type.Optional(Problem),
           sites: Type.Array(SiteAnswer),
           siteCount: Type.Integer(),
-          cost: CostAnswer,
+          cost: PlanCostAnswer,
           warnings: Type.Array(Type.String()),
         },
         { title: 'PlanStepAnswer' },
       ),
     ),
     wouldSucceed: Type.Boolean(),
+    order: Type.Optional(Type.Array(Type.Integer(), { description: 'With `solve=order`: indexes of the request' })),
+    conflict: Type.Optional(
+      Type.Object(
+        { steps: Type.Array(Type.Integer()), isSmallest: Type.Boolean(), why: Problem },
+        { title: 'ConflictAnswer', description: 'With `solve=order`: steps that no order grants together' },
+      ),
+    ),
+    search: Type.Optional(
+      Type.Object(
+        { decisions: Type.Integer(), isComplete: Type.Boolean(), note: Type.String() },
+        { title: 'SearchAnswer' },
+      ),
+    ),
     kernel: Type.String(),
     profile: Type.String(),
     strictness: StrictnessWord,
@@ -281,6 +320,11 @@ export const TextMutexView = Type.Object(
     holdMs: Percentiles,
   },
   { title: 'TextMutexView' },
+);
+
+export const SysctlView = Type.Object(
+  { name: Type.String(), value: Type.Integer({ description: '0 or 1' }) },
+  { title: 'SysctlView' },
 );
 
 export const RuleView = Type.Object(

@@ -44,6 +44,11 @@ export const PlanBody = Type.Object(
   { ...strict, title: 'PlanRequest' },
 );
 
+export const SysctlBody = Type.Object(
+  { value: Type.Integer({ minimum: 0, maximum: 1 }) },
+  { ...strict, title: 'SysctlRequest' },
+);
+
 /** A body that may be left out. */
 export const EmptyBody = Type.Union([Type.Null(), Type.Object({}, strict)]);
 
@@ -83,7 +88,10 @@ export const SitesChoiceQuery = Type.Object(
 );
 export const ResetQuery = Type.Object({ all: Type.Optional(Type.Boolean()) }, strict);
 export const PlanQuery = Type.Object(
-  { kernel: Type.Optional(Type.String({ pattern: '^\\d{1,3}\\.\\d{1,4}(\\.\\d{1,5})?$', description: '`6.6`' })) },
+  {
+    kernel: Type.Optional(Type.String({ pattern: '^\\d{1,3}\\.\\d{1,4}(\\.\\d{1,5})?$', description: '`6.6`' })),
+    solve: Type.Optional(words(['order'], 'Find an order in which all steps are granted')),
+  },
   strict,
 );
 export const EventsQuery = Type.Object(

@@ -1,0 +1,86 @@
+/**
+ * All ordered pairs of owner kinds at one function, attached in each order and detached in each order: what the second is answered, whether
+ * every byte is accounted for at every step, and whether the text is pristine when all have left.
+ *
+ *   tsx scripts/matrix.ts [--image PATH|builtin] [--strictness safe|linux] [--triples] [--write]
+ *
+ * --triples runs all ordered triples as well; --write stores docs/matrix.md for both strictnesses. Exits with 1 when something is wrong.
+ */
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { systemClock } from '../src/base/index.ts';
+import { DEFAULT_PROFILE, type KernelImage, loadKernelImage } from '../src/image/index.ts';
+import type { Strictness } from '../src/registry/index.ts';
+import { makeLab } from './matrix/lab.ts';
+import { matrixPage } from './matrix/page.ts';
+import { runSets, type SetResult } from './matrix/run.ts';
+import { pairTable, ruleTable, summary } from './matrix/table.ts';
+
+const BUILTIN = fileURLToPath(new URL('../fixtures/builtin/vmlinux', import.meta.url));
+const PAGE = fileURLToPath(new URL('../docs/matrix.md', import.meta.url));
+const PROBLEMS_SHOWN = 40;
+
+const { values } = parseArgs({
+  options: {
+    image: { type: 'string', default: 'builtin' },
+    strictness: { type: 'string' },
+    triples: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+  },
+});
+
+async function load(name: string): Promise<KernelImage> {
+  const image = await loadKernelImage({
+    kernel: { path: name === 'builtin' ? BUILTIN : name },
+    source: name,
+    profile: DEFAULT_PROFILE,
+    cacheFolder: undefined,
+    onProgress: () => undefined,
+    clock: systemClock,
+  });
+  if (!image.ok) throw new Error(`${name}: ${image.fault.detail}`);
+  return image.value;
+}
+
+function seconds(sinceUs: number): string {
+  return ((systemClock.monotonicUs() - sinceUs) / 1e6).toFixed(1);
+}
+
+function collect(image: KernelImage, strictness: Strictness, size: number): readonly SetResult[] {
+  const startUs = systemClock.monotonicUs();
+  const what = `${strictness} ${size === 2 ? 'pairs' : 'triples'}`;
+  const sets: SetResult[] = [];
+  for (const set of runSets(makeLab(image, strictness), size)) {
+    sets.push(set);
+    if (sets.length % 500 === 0) process.stderr.write(`${what}: ${sets.length}, ${seconds(startUs)} s\n`);
+  }
+  process.stderr.write(`${what}: ${sets.length} in ${seconds(startUs)} s\n`);
+  return sets;
+}
+
+function problemsOf(sets: readonly SetResult[]): readonly string[] {
+  return sets.flatMap(({ owners, problems }) =>
+    problems.map((each) => `${owners.map((o) => o.name).join(' → ')}: ${each}`),
+  );
+}
+
+const { strictness: wanted } = values;
+if (wanted !== undefined && wanted !== 'safe' && wanted !== 'linux') {
+  process.stderr.write('--strictness is safe or linux\n');
+  process.exit(2);
+}
+const strictnesses: readonly Strictness[] = values.write ? ['safe', 'linux'] : [wanted ?? 'safe'];
+const image = await load(values.image);
+const found = strictnesses.map((strictness) => {
+  const pairs = collect(image, strictness, 2);
+  const triples = values.triples ? collect(image, strictness, 3) : [];
+  process.stdout.write(`## ${image.release}, ${strictness}\n\n${summary(pairs)}\n\n${pairTable(pairs)}\n\n`);
+  if (triples.length > 0) process.stdout.write(`Triples: ${summary(triples)}\n\n${ruleTable(triples)}\n\n`);
+  return { strictness, pairs, triples };
+});
+if (values.write) writeFileSync(PAGE, matrixPage(image.release, found));
+const problems = found.flatMap(({ pairs, triples }) => [...problemsOf(pairs), ...problemsOf(triples)]);
+for (const problem of problems.slice(0, PROBLEMS_SHOWN)) process.stderr.write(`${problem}\n`);
+if (problems.length > PROBLEMS_SHOWN) process.stderr.write(`and ${problems.length - PROBLEMS_SHOWN} more\n`);
+process.exitCode = problems.length > 0 ? 1 : 0;

@@ -1,0 +1,136 @@
+/** A kernel as a value: attaching and detaching make another one, so that every order of a set shares what it has in common. */
+
+import type { Errno, ReadableText } from '../../src/base/index.ts';
+import { bytesEqual, toHex } from '../../src/base/index.ts';
+import { ForkText } from '../../src/coordinator/index.ts';
+import type { KernelImage } from '../../src/image/index.ts';
+import {
+  type AttachRequest,
+  type Decision,
+  decideAttach,
+  decideDetach,
+  initialState,
+  type KernelState,
+  makeWorld,
+  ownedBytes,
+  readOnly,
+  type Strictness,
+  siteFacts,
+  type World,
+} from '../../src/registry/index.ts';
+import { FUNCTION, MATRIX_OWNERS, type MatrixOwner } from './owners.ts';
+
+const ARENA_START = 0xffff_ffff_c000_0000n;
+const ARENA_END = 0xffff_ffff_ff00_0000n;
+
+/** Pristine text, and an arena full of int3 behind it. */
+function withArena({ pristine, image }: World): ReadableText {
+  const start = Number(ARENA_START - image.base);
+  const end = Number(ARENA_END - image.base);
+  const isArena = (offset: number, length: number): boolean => offset >= start && offset + length <= end;
+  return {
+    contains: (offset, length) => pristine.contains(offset, length) || isArena(offset, length),
+    u8: (offset) => (isArena(offset, 1) ? 0xcc : pristine.u8(offset)),
+    bytes: (offset, length) =>
+      isArena(offset, length) ? new Uint8Array(length).fill(0xcc) : pristine.bytes(offset, length),
+  };
+}
+
+export interface MatrixKernel {
+  readonly state: KernelState;
+  readonly text: ForkText;
+}
+
+export interface Cell {
+  /** `attached`, `chained`, `shared`, or the errno. */
+  readonly verdict: 'attached' | 'chained' | 'shared' | Errno;
+  readonly rule: string | undefined;
+  readonly warnings: readonly string[];
+  /** Who runs, in order, by place in the set that is attached. */
+  readonly chain: readonly number[];
+  readonly kernel: MatrixKernel;
+}
+
+export interface Lab {
+  readonly world: World;
+  readonly start: MatrixKernel;
+  readonly owners: readonly MatrixOwner[];
+  /** Attaches; `place` names the attachment. */
+  attach(kernel: MatrixKernel, owner: MatrixOwner, place: number): Cell;
+  detach(
+    kernel: MatrixKernel,
+    place: number,
+  ): { readonly kernel: MatrixKernel; readonly warnings: readonly string[]; readonly fault?: string };
+  /** What is wrong with the text; empty when every changed byte is what its owners say. */
+  audit(kernel: MatrixKernel): readonly string[];
+}
+
+const idOf = (place: number): string => `owner_${place}`;
+
+function audit(world: World, { state, text }: MatrixKernel, base: ReadableText): readonly string[] {
+  const problems: string[] = [];
+  let owned = 0;
+  for (const { at, bytes, what } of ownedBytes(readOnly(world, state, text))) {
+    const actual = text.bytes(at, bytes.length);
+    if (!bytesEqual(actual, bytes))
+      problems.push(`${what} at _text+0x${at.toString(16)} is ${toHex(actual)}, not ${toHex(bytes)}`);
+    const below = base.bytes(at, bytes.length);
+    for (const [i, byte] of bytes.entries()) if (below[i] !== byte) owned += 1;
+  }
+  const stray = text.differing() - owned;
+  if (problems.length === 0 && stray !== 0) problems.push(`${stray} changed bytes that nobody accounts for`);
+  return problems;
+}
+
+/** An instruction of the body that a kprobe takes. */
+function bodyPlace(world: World, start: MatrixKernel, size: number): string {
+  for (let offset = 9; offset < size; offset++) {
+    const target = `${FUNCTION}+0x${offset.toString(16)}`;
+    const decision = attachAs(world, start, { kind: 'kprobe', target }, 0);
+    if (decision.outcome.kind === 'granted') return target;
+  }
+  throw new Error(`no instruction of ${FUNCTION} takes a kprobe`);
+}
+
+function attachAs(world: World, kernel: MatrixKernel, request: AttachRequest, place: number): Decision {
+  const identity = { id: idOf(place), client: `client-${place}`, tenant: 'matrix', nowMs: place };
+  return decideAttach(world, kernel.state, kernel.text, { request, identity, sequence: place });
+}
+
+export function makeLab(image: KernelImage, strictness: Strictness): Lab {
+  const world = makeWorld(image, { strictness });
+  const base = withArena(world);
+  const start: MatrixKernel = { state: initialState(world), text: ForkText.over(base) };
+  const [symbol] = image.symbols.byName(FUNCTION);
+  if (symbol === undefined) throw new Error(`the image has no ${FUNCTION}`);
+  const body = bodyPlace(world, start, symbol.size);
+  const after = ({ text }: MatrixKernel, decision: Decision): MatrixKernel => ({
+    state: decision.state,
+    text: text.after(decision.ops),
+  });
+  return {
+    world,
+    start,
+    owners: MATRIX_OWNERS,
+    attach(kernel, { kind, options, at }, place) {
+      const decision = attachAs(world, kernel, { kind, options, target: at === 'body' ? body : FUNCTION }, place);
+      const { outcome, warnings } = decision;
+      const next = after(kernel, decision);
+      if (outcome.kind === 'refused')
+        return { verdict: outcome.fault.errno, rule: outcome.fault.rule, warnings, chain: [], kernel: next };
+      const view = readOnly(world, next.state, next.text);
+      const chain = siteFacts(view, outcome.attachment.sites[0] as number).chain.map((id) => Number(id.slice(6)));
+      const verdict = outcome.verdict === 'chained' || outcome.verdict === 'shared' ? outcome.verdict : 'attached';
+      return { verdict, rule: undefined, warnings, chain, kernel: next };
+    },
+    detach(kernel, place) {
+      const decision = decideDetach(world, kernel.state, kernel.text, idOf(place));
+      const { outcome, warnings } = decision;
+      const fault = outcome.kind === 'refused' ? { fault: outcome.fault.rule } : {};
+      return { kernel: after(kernel, decision), warnings, ...fault };
+    },
+    audit: (kernel) => audit(world, kernel, base),
+  };
+}
+
+export const isHere = ({ state }: MatrixKernel, place: number): boolean => state.attachments.has(idOf(place));

@@ -1,0 +1,106 @@
+/** Attaches ordered sets of owners and lets them leave in every order, checking the text after every step. */
+import { type Cell, isHere, type Lab, type MatrixKernel } from './lab.ts';
+import type { MatrixOwner } from './owners.ts';
+
+/** Linux's own bug, recorded on 6.12: a kprobe and one with a post_handler at one function entry leave the site patched. */
+const LEAK = /stays patched|will not be restored/;
+
+export interface SetResult {
+  readonly owners: readonly MatrixOwner[];
+  /** Of the last one, when those before it were granted. */
+  readonly last: Cell;
+  /** Orders of leaving that were tried. */
+  readonly leavings: number;
+  /** Linux itself leaves bytes behind, and said so. */
+  readonly isLeak: boolean;
+  readonly problems: readonly string[];
+}
+
+interface Findings {
+  leavings: number;
+  isLeak: boolean;
+  readonly problems: string[];
+}
+
+const namesOf = (owners: readonly MatrixOwner[], places: readonly number[]): string =>
+  places.map((place) => owners[place]?.name).join(', ');
+
+/** Everybody leaves, in every order; what was replaced has left already. */
+function leave(
+  lab: Lab,
+  owners: readonly MatrixOwner[],
+  kernel: MatrixKernel,
+  gone: readonly number[],
+  findings: Findings,
+): void {
+  const here = owners.map((_, place) => place).filter((place) => isHere(kernel, place));
+  if (here.length === 0) {
+    findings.leavings += 1;
+    const differing = kernel.text.differing();
+    if (differing !== 0 && !findings.isLeak)
+      findings.problems.push(`${differing} bytes stay changed after leaving in the order ${namesOf(owners, gone)}`);
+    return;
+  }
+  for (const place of here) {
+    const left = lab.detach(kernel, place);
+    const order = [...gone, place];
+    if (left.fault !== undefined) {
+      findings.problems.push(`detaching in the order ${namesOf(owners, order)}: ${left.fault}`);
+      continue;
+    }
+    if (left.warnings.some((warning) => LEAK.test(warning))) findings.isLeak = true;
+    for (const problem of lab.audit(left.kernel))
+      findings.problems.push(`after leaving in the order ${namesOf(owners, order)}: ${problem}`);
+    leave(lab, owners, left.kernel, order, findings);
+  }
+}
+
+/** Attaches `last` after those before it and tries every order of leaving. */
+function runSet(lab: Lab, owners: readonly MatrixOwner[], before: MatrixKernel, hadLeak: boolean): SetResult {
+  const findings: Findings = { leavings: 0, isLeak: hadLeak, problems: [] };
+  const place = owners.length - 1;
+  const last = lab.attach(before, owners[place] as MatrixOwner, place);
+  if (last.warnings.some((warning) => LEAK.test(warning))) findings.isLeak = true;
+  for (const problem of lab.audit(last.kernel)) findings.problems.push(`after attaching: ${problem}`);
+  if (last.rule !== undefined && last.kernel.text.differing() !== before.text.differing())
+    findings.problems.push(`refused by ${last.rule} and changed the text`);
+  if (last.rule === undefined && !last.chain.includes(place)) findings.problems.push('it is not in its own chain');
+  leave(lab, owners, last.kernel, [], findings);
+  return { owners, last, ...findings };
+}
+
+/** The set without exceptions that escape: one is a finding like any other. */
+function guardedSet(lab: Lab, owners: readonly MatrixOwner[], before: MatrixKernel, hadLeak: boolean): SetResult {
+  try {
+    return runSet(lab, owners, before, hadLeak);
+  } catch (error) {
+    const problem = `exception: ${error instanceof Error ? error.message : String(error)}`;
+    const last: Cell = { verdict: 'attached', rule: undefined, warnings: [], chain: [], kernel: before };
+    return { owners, last, leavings: 0, isLeak: hadLeak, problems: [problem] };
+  }
+}
+
+/**
+ * All ordered sets of `size` owners whose earlier members are granted, an owner and itself included. `pick` chooses which first members and
+ * which sets to run; the default is all.
+ */
+export function* runSets(
+  lab: Lab,
+  size: number,
+  pick: (owners: readonly MatrixOwner[]) => boolean = () => true,
+): Generator<SetResult> {
+  function* extend(owners: readonly MatrixOwner[], kernel: MatrixKernel, hadLeak: boolean): Generator<SetResult> {
+    for (const owner of lab.owners) {
+      const next = [...owners, owner];
+      if (next.length === size) {
+        if (pick(next)) yield guardedSet(lab, next, kernel, hadLeak);
+        continue;
+      }
+      const cell = lab.attach(kernel, owner, owners.length);
+      const isLeak = hadLeak || cell.warnings.some((warning) => LEAK.test(warning));
+      // A refusal leaves a smaller set, which is run as such; only a killed ftrace would make a difference.
+      if (cell.rule === undefined) yield* extend(next, cell.kernel, isLeak);
+    }
+  }
+  yield* extend([], lab.start, false);
+}

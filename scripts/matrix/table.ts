@@ -1,0 +1,53 @@
+import type { SetResult } from './run.ts';
+
+/** In a cell: Linux leaves bytes behind when these two leave. */
+const LEAK_MARK = ' †';
+
+const cellText = ({ last, isLeak, problems }: SetResult): string => {
+  const word = last.rule === undefined ? last.verdict : `**${last.verdict}**`;
+  return `${word}${isLeak ? LEAK_MARK : ''}${problems.length > 0 ? ' ✗' : ''}`;
+};
+
+const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+
+/** The verdict of the second (column) after the first (row), as Markdown. */
+export function pairTable(pairs: readonly SetResult[]): string {
+  const names = [...new Set(pairs.map(({ owners }) => owners[1]?.name ?? ''))];
+  const byPair = new Map(pairs.map((pair) => [pair.owners.map(({ name }) => name).join('|'), pair]));
+  const lines = names.map((first) =>
+    row([
+      `**${first}**`,
+      ...names.map((second) => {
+        const pair = byPair.get(`${first}|${second}`);
+        return pair === undefined ? '–' : cellText(pair);
+      }),
+    ]),
+  );
+  return [row(['first ↓ then →', ...names]), row(['---', ...names.map(() => '---')]), ...lines].join('\n');
+}
+
+/** Every rule that refused, and how often. */
+export function ruleTable(sets: readonly SetResult[]): string {
+  const counts = new Map<string, { readonly errno: string; count: number }>();
+  for (const { last } of sets) {
+    if (last.rule === undefined) continue;
+    const known = counts.get(last.rule) ?? { errno: last.verdict, count: 0 };
+    known.count += 1;
+    counts.set(last.rule, known);
+  }
+  const lines = [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
+  return [
+    row(['rule', 'errno', 'refusals']),
+    row(['---', '---', '---:']),
+    ...lines.map(([rule, { errno, count }]) => row([`[\`${rule}\`](rules/${rule}.md)`, errno, String(count)])),
+  ].join('\n');
+}
+
+export function summary(sets: readonly SetResult[]): string {
+  const granted = sets.filter(({ last }) => last.rule === undefined).length;
+  const leaks = sets.filter(({ isLeak }) => isLeak).length;
+  const leavings = sets.reduce((all, set) => all + set.leavings, 0);
+  const problems = sets.reduce((all, set) => all + set.problems.length, 0);
+  const marked = leaks === 0 ? '' : ` ${leaks} meet the recorded Linux bug (†).`;
+  return `${sets.length} ordered sets: the last is granted in ${granted} and refused in ${sets.length - granted}; ${leavings} orders of leaving, ${problems} problems.${marked}`;
+}

@@ -1,0 +1,18 @@
+import { ok, type Result } from '../base/index.ts';
+import { decideSysctl } from '../registry/index.ts';
+import { announcePokes, reject } from './commands.ts';
+import type { Kernel } from './kernel.ts';
+import type { Caller, SysctlView } from './service.ts';
+
+/** Writes a sysctl under text_mutex: decide, carry out, take the state, tell. */
+export function setSysctl(kernel: Kernel, caller: Caller, name: string, value: number): Promise<Result<SysctlView>> {
+  return kernel.exclusively(caller, `sysctl ${name}`, (held) => {
+    const decision = decideSysctl(kernel.world, kernel.state, kernel.text, name, value);
+    const { outcome, ops, warnings } = decision;
+    kernel.apply(held, decision, { client: caller.client, kind: 'sysctl' });
+    if (outcome.kind === 'refused') return reject(kernel, caller, { sysctl: name, value }, outcome.fault);
+    kernel.events.append('image', { sysctl: outcome.name, value: outcome.value, client: caller.client, warnings });
+    announcePokes(kernel, caller, null, ops);
+    return ok({ name: outcome.name, value: outcome.value });
+  });
+}

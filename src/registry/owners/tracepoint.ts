@@ -1,0 +1,69 @@
+import { err, invariant, ok, type Result } from '../../base/index.ts';
+import { generateCountingHandler } from '../../jit/index.ts';
+import { dataObject, install, remove } from '../arena.ts';
+import { locate, parsePlace } from '../place.ts';
+import { refuse } from '../rules/rule.ts';
+import { TRACEPOINT_PROBE, TRACEPOINT_UNKNOWN } from '../rules/tracepoint.ts';
+import {
+  addProbe,
+  removeProbe,
+  type TracepointParts,
+  tracepointNamed,
+  tracepointSites,
+} from '../tracepoint/tracepoint.ts';
+import type { Txn } from '../txn.ts';
+import type { Attached, Owner, OwnerRequest } from './owner.ts';
+
+const CODE_SIZE = 64;
+
+/** The probe: a function of the kernel, or one of our own that counts. */
+function probeFunction(
+  txn: Txn,
+  request: OwnerRequest,
+): Result<{ readonly func: number; readonly owned: readonly number[] }> {
+  const wanted = request.options['probe'];
+  if (typeof wanted === 'string') {
+    const place = parsePlace(wanted);
+    const func = place === undefined ? undefined : locate(txn.world, place);
+    return func === undefined || !txn.text.contains(func, 1)
+      ? err(refuse(TRACEPOINT_PROBE, { detail: `options.probe ${JSON.stringify(wanted)} is not a place in text.` }))
+      : ok({ func, owned: [] });
+  }
+  const func = install(txn, { size: CODE_SIZE, what: 'tracepoint_probe', attachment: request.identity.id }, (at) =>
+    generateCountingHandler({ at, counter: dataObject(txn, 8), cpu: txn.world.cpu }),
+  );
+  return ok({ func, owned: [func] });
+}
+
+function partsOf(txn: Txn, text: string): TracepointParts | undefined {
+  const place = parsePlace(text);
+  return place?.kind === 'symbol' && place.delta === 0 ? tracepointNamed(txn.world, place.name) : undefined;
+}
+
+/** tracepoint_probe_register. Each attachment has data of its own, so none is there twice (EEXIST). */
+export const tracepointOwner: Owner = {
+  kind: 'tracepoint',
+  options: { probe: { type: 'name' } },
+  takes: [],
+  attach(txn, request): Result<Attached> {
+    const { target, identity } = request;
+    invariant(target.kind === 'place', 'a tracepoint has one name');
+    const parts = partsOf(txn, target.text);
+    if (parts === undefined)
+      return err(
+        refuse(TRACEPOINT_UNKNOWN, { detail: `The kernel has no tracepoint ${target.text}.`, place: target.text }),
+      );
+    const probe = probeFunction(txn, request);
+    if (!probe.ok) return probe;
+    addProbe(txn, parts, { attachment: identity.id, func: probe.value.func });
+    return ok({ sites: tracepointSites(txn.world, parts), owned: probe.value.owned });
+  },
+  detach(txn, attachment) {
+    const parts = partsOf(txn, attachment.target as string);
+    invariant(parts !== undefined, () => `${attachment.id} is at no tracepoint`);
+    removeProbe(txn, parts, attachment.id);
+    // tracepoint_synchronize_unregister: SRCU and RCU.
+    for (const at of attachment.owned) remove(txn, at, ['rcu']);
+    return undefined;
+  },
+};
