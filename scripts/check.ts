@@ -2,7 +2,7 @@
 import { node, runSteps, type Step } from './run-steps.ts';
 
 export const QUICK: readonly Step[] = [
-  { name: 'format and lint', command: ['npx', '--no-install', 'biome', 'ci', '--error-on-warnings'] },
+  { name: 'format and lint', command: ['npx', '--no-install', 'biome', 'ci', '--colors=off', '--error-on-warnings'] },
   { name: 'types', command: ['npx', '--no-install', 'tsc', '-p', 'tsconfig.json'] },
   { name: 'generated documentation', command: node('scripts/docs.ts', '--check') },
   {

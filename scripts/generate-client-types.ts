@@ -35,7 +35,8 @@ function typeOf(schema: Schema): string {
   if (schema.anyOf !== undefined) return schema.anyOf.map(typeOf).join(' | ');
   if (schema.type === 'array') {
     const item = typeOf(schema.items ?? {});
-    return `readonly ${item.includes(' ') ? `(${item})` : item}[]`;
+    const isOne = !item.includes(' ') || schema.items?.type === 'object';
+    return `readonly ${isOne ? item : `(${item})`}[]`;
   }
   if (schema.type === 'object') return objectType(schema);
   return PRIMITIVES[schema.type ?? ''] ?? 'unknown';

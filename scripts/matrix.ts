@@ -2,9 +2,10 @@
  * All ordered pairs of owner kinds at one function, attached in each order and detached in each order: what the second is answered, whether
  * every byte is accounted for at every step, and whether the text is pristine when all have left.
  *
- *   tsx scripts/matrix.ts [--image PATH|builtin] [--strictness safe|linux] [--triples] [--write]
+ *   tsx scripts/matrix.ts [--image PATH|builtin]... [--strictness safe|linux] [--triples] [--write]
  *
- * --triples runs all ordered triples as well; --write stores docs/matrix.md for both strictnesses. Exits with 1 when something is wrong.
+ * --image may be given several times: each kernel is decided by its own version's rules. --triples runs all ordered triples as well;
+ * --write stores docs/matrix.md for both strictnesses. Exits with 1 when something is wrong.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -23,7 +24,7 @@ const PROBLEMS_SHOWN = 40;
 
 const { values } = parseArgs({
   options: {
-    image: { type: 'string', default: 'builtin' },
+    image: { type: 'string', multiple: true, default: ['builtin'] },
     strictness: { type: 'string' },
     triples: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
@@ -43,13 +44,11 @@ async function load(name: string): Promise<KernelImage> {
   return image.value;
 }
 
-function seconds(sinceUs: number): string {
-  return ((systemClock.monotonicUs() - sinceUs) / 1e6).toFixed(1);
-}
+const seconds = (sinceUs: number): string => ((systemClock.monotonicUs() - sinceUs) / 1e6).toFixed(1);
 
 function collect(image: KernelImage, strictness: Strictness, size: number): readonly SetResult[] {
   const startUs = systemClock.monotonicUs();
-  const what = `${strictness} ${size === 2 ? 'pairs' : 'triples'}`;
+  const what = `${image.release}, ${strictness}, ${size === 2 ? 'pairs' : 'triples'}`;
   const sets: SetResult[] = [];
   for (const set of runSets(makeLab(image, strictness), size)) {
     sets.push(set);
@@ -59,28 +58,36 @@ function collect(image: KernelImage, strictness: Strictness, size: number): read
   return sets;
 }
 
-function problemsOf(sets: readonly SetResult[]): readonly string[] {
-  return sets.flatMap(({ owners, problems }) =>
-    problems.map((each) => `${owners.map((o) => o.name).join(' → ')}: ${each}`),
+const problemsOf = (sets: readonly SetResult[]): readonly string[] =>
+  sets.flatMap(({ owners, problems }) => {
+    const names = owners.map(({ name }) => name).join(' → ');
+    return problems.map((each) => `${names}: ${each}`);
+  });
+
+async function run(strictnesses: readonly Strictness[]): Promise<void> {
+  const found = [];
+  for (const name of values.image) {
+    const image = await load(name);
+    const { release } = image;
+    for (const strictness of strictnesses) {
+      const pairs = collect(image, strictness, 2);
+      const triples = values.triples ? collect(image, strictness, 3) : [];
+      process.stdout.write(`## ${release}, ${strictness}\n\n${summary(pairs)}\n\n${pairTable(pairs)}\n\n`);
+      if (triples.length > 0) process.stdout.write(`Triples: ${summary(triples)}\n\n${ruleTable(triples)}\n\n`);
+      found.push({ release, strictness, pairs, triples });
+    }
+  }
+  if (values.write) writeFileSync(PAGE, matrixPage(found));
+  const problems = found.flatMap(({ release, pairs, triples }) =>
+    [...problemsOf(pairs), ...problemsOf(triples)].map((each) => `${release}: ${each}`),
   );
+  for (const problem of problems.slice(0, PROBLEMS_SHOWN)) process.stderr.write(`${problem}\n`);
+  if (problems.length > PROBLEMS_SHOWN) process.stderr.write(`and ${problems.length - PROBLEMS_SHOWN} more\n`);
+  process.exitCode = problems.length > 0 ? 1 : 0;
 }
 
 const { strictness: wanted } = values;
 if (wanted !== undefined && wanted !== 'safe' && wanted !== 'linux') {
   process.stderr.write('--strictness is safe or linux\n');
-  process.exit(2);
-}
-const strictnesses: readonly Strictness[] = values.write ? ['safe', 'linux'] : [wanted ?? 'safe'];
-const image = await load(values.image);
-const found = strictnesses.map((strictness) => {
-  const pairs = collect(image, strictness, 2);
-  const triples = values.triples ? collect(image, strictness, 3) : [];
-  process.stdout.write(`## ${image.release}, ${strictness}\n\n${summary(pairs)}\n\n${pairTable(pairs)}\n\n`);
-  if (triples.length > 0) process.stdout.write(`Triples: ${summary(triples)}\n\n${ruleTable(triples)}\n\n`);
-  return { strictness, pairs, triples };
-});
-if (values.write) writeFileSync(PAGE, matrixPage(image.release, found));
-const problems = found.flatMap(({ pairs, triples }) => [...problemsOf(pairs), ...problemsOf(triples)]);
-for (const problem of problems.slice(0, PROBLEMS_SHOWN)) process.stderr.write(`${problem}\n`);
-if (problems.length > PROBLEMS_SHOWN) process.stderr.write(`and ${problems.length - PROBLEMS_SHOWN} more\n`);
-process.exitCode = problems.length > 0 ? 1 : 0;
+  process.exitCode = 2;
+} else await run(values.write ? ['safe', 'linux'] : [wanted ?? 'safe']);

@@ -9,6 +9,7 @@ import {
   type Decision,
   decideAttach,
   decideDetach,
+  ftraceLocation,
   initialState,
   type KernelState,
   makeWorld,
@@ -103,6 +104,9 @@ export function makeLab(image: KernelImage, strictness: Strictness): Lab {
   const start: MatrixKernel = { state: initialState(world), text: ForkText.over(base) };
   const [symbol] = image.symbols.byName(FUNCTION);
   if (symbol === undefined) throw new Error(`the image has no ${FUNCTION}`);
+  const at = ftraceLocation(world, symbol.offset as number);
+  if (at === undefined) throw new Error(`${FUNCTION} has no ftrace site`);
+  const site = `0x${(image.base + BigInt(at)).toString(16)}`;
   const body = bodyPlace(world, start, symbol.size);
   const after = ({ text }: MatrixKernel, decision: Decision): MatrixKernel => ({
     state: decision.state,
@@ -113,13 +117,15 @@ export function makeLab(image: KernelImage, strictness: Strictness): Lab {
     start,
     owners: MATRIX_OWNERS,
     attach(kernel, { kind, options, at }, place) {
-      const decision = attachAs(world, kernel, { kind, options, target: at === 'body' ? body : FUNCTION }, place);
+      const target = typeof at === 'object' ? at.named : { entry: FUNCTION, site, body }[at];
+      const decision = attachAs(world, kernel, { kind, options, target }, place);
       const { outcome, warnings } = decision;
       const next = after(kernel, decision);
       if (outcome.kind === 'refused')
         return { verdict: outcome.fault.errno, rule: outcome.fault.rule, warnings, chain: [], kernel: next };
       const view = readOnly(world, next.state, next.text);
-      const chain = siteFacts(view, outcome.attachment.sites[0] as number).chain.map((id) => Number(id.slice(6)));
+      const [first] = outcome.attachment.sites;
+      const chain = first === undefined ? [place] : siteFacts(view, first).chain.map((id) => Number(id.slice(6)));
       const verdict = outcome.verdict === 'chained' || outcome.verdict === 'shared' ? outcome.verdict : 'attached';
       return { verdict, rule: undefined, warnings, chain, kernel: next };
     },
@@ -132,5 +138,8 @@ export function makeLab(image: KernelImage, strictness: Strictness): Lab {
     audit: (kernel) => audit(world, kernel, base),
   };
 }
+
+/** ftrace has shut itself down: every site stays as it is, whoever leaves. */
+export const isDead = ({ state }: MatrixKernel): boolean => state.ftrace.isDisabled;
 
 export const isHere = ({ state }: MatrixKernel, place: number): boolean => state.attachments.has(idOf(place));

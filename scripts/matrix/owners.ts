@@ -6,8 +6,8 @@ export const FUNCTION = 'bpf_modify_return_test';
 
 export interface MatrixOwner {
   readonly name: string;
-  /** Where: the function, or an instruction in its body. */
-  readonly at: 'entry' | 'body';
+  /** Where: the function, its ftrace site by address, an instruction in its body, or what the kind has a name of its own for. */
+  readonly at: 'entry' | 'site' | 'body' | { readonly named: string };
   readonly kind: AttachRequest['kind'];
   readonly options: Readonly<Record<string, unknown>>;
   /** Column and row of the conflict matrix that Linux's sources give (its legend is in docs/matrix.md). */
@@ -24,14 +24,19 @@ export type OwnerGroup =
   | 'sharing direct'
   | 'fentry'
   | 'fexit'
-  | 'body';
+  | 'body'
+  | 'breakpoint'
+  | 'static';
+
+/** Its key and its static call are what jump_label and static_call take here: the three meet at the tracepoint's sites. */
+const TRACEPOINT = 'sched_switch';
 
 const owner = (
   name: string,
   group: OwnerGroup,
   kind: AttachRequest['kind'],
   options: Readonly<Record<string, unknown>> = {},
-  at: 'entry' | 'body' = 'entry',
+  at: MatrixOwner['at'] = 'entry',
 ): MatrixOwner => ({ name, at, kind, options, group });
 
 export const MATRIX_OWNERS: readonly MatrixOwner[] = [
@@ -57,4 +62,11 @@ export const MATRIX_OWNERS: readonly MatrixOwner[] = [
   owner('fmod_ret', 'fexit', 'fmod_ret'),
   owner('livepatch', 'livepatch', 'livepatch'),
   owner('livepatch replace', 'livepatch', 'livepatch', { replace: true }),
+  owner('kgdb', 'breakpoint', 'kgdb', {}, 'site'),
+  owner('kgdb start', 'breakpoint', 'kgdb'),
+  owner('kgdb body', 'breakpoint', 'kgdb', {}, 'body'),
+  owner('jump_label', 'static', 'jump_label', {}, { named: `__tracepoint_${TRACEPOINT}` }),
+  owner('jump_label off', 'static', 'jump_label', { enabled: false }, { named: `__tracepoint_${TRACEPOINT}` }),
+  owner('static_call', 'static', 'static_call', {}, { named: `tp_func_${TRACEPOINT}` }),
+  owner('tracepoint', 'static', 'tracepoint', {}, { named: TRACEPOINT }),
 ];

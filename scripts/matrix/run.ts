@@ -1,5 +1,5 @@
 /** Attaches ordered sets of owners and lets them leave in every order, checking the text after every step. */
-import { type Cell, isHere, type Lab, type MatrixKernel } from './lab.ts';
+import { type Cell, isDead, isHere, type Lab, type MatrixKernel } from './lab.ts';
 import type { MatrixOwner } from './owners.ts';
 
 /** Linux's own bug, recorded on 6.12: a kprobe and one with a post_handler at one function entry leave the site patched. */
@@ -13,12 +13,15 @@ export interface SetResult {
   readonly leavings: number;
   /** Linux itself leaves bytes behind, and said so. */
   readonly isLeak: boolean;
+  /** ftrace shut itself down on the way, as Linux's does: all stays as it is. */
+  readonly isDead: boolean;
   readonly problems: readonly string[];
 }
 
 interface Findings {
   leavings: number;
   isLeak: boolean;
+  isDead: boolean;
   readonly problems: string[];
 }
 
@@ -33,6 +36,11 @@ function leave(
   gone: readonly number[],
   findings: Findings,
 ): void {
+  if (isDead(kernel)) {
+    findings.leavings += 1;
+    findings.isDead = true;
+    return;
+  }
   const here = owners.map((_, place) => place).filter((place) => isHere(kernel, place));
   if (here.length === 0) {
     findings.leavings += 1;
@@ -44,6 +52,10 @@ function leave(
   for (const place of here) {
     const left = lab.detach(kernel, place);
     const order = [...gone, place];
+    if (isDead(left.kernel)) {
+      leave(lab, owners, left.kernel, order, findings);
+      continue;
+    }
     if (left.fault !== undefined) {
       findings.problems.push(`detaching in the order ${namesOf(owners, order)}: ${left.fault}`);
       continue;
@@ -57,7 +69,7 @@ function leave(
 
 /** Attaches `last` after those before it and tries every order of leaving. */
 function runSet(lab: Lab, owners: readonly MatrixOwner[], before: MatrixKernel, hadLeak: boolean): SetResult {
-  const findings: Findings = { leavings: 0, isLeak: hadLeak, problems: [] };
+  const findings: Findings = { leavings: 0, isLeak: hadLeak, isDead: false, problems: [] };
   const place = owners.length - 1;
   const last = lab.attach(before, owners[place] as MatrixOwner, place);
   if (last.warnings.some((warning) => LEAK.test(warning))) findings.isLeak = true;
@@ -76,7 +88,7 @@ function guardedSet(lab: Lab, owners: readonly MatrixOwner[], before: MatrixKern
   } catch (error) {
     const problem = `exception: ${error instanceof Error ? error.message : String(error)}`;
     const last: Cell = { verdict: 'attached', rule: undefined, warnings: [], chain: [], kernel: before };
-    return { owners, last, leavings: 0, isLeak: hadLeak, problems: [problem] };
+    return { owners, last, leavings: 0, isLeak: hadLeak, isDead: false, problems: [problem] };
   }
 }
 
@@ -98,7 +110,7 @@ export function* runSets(
       }
       const cell = lab.attach(kernel, owner, owners.length);
       const isLeak = hadLeak || cell.warnings.some((warning) => LEAK.test(warning));
-      // A refusal leaves a smaller set, which is run as such; only a killed ftrace would make a difference.
+      // A refusal leaves a smaller set, which is run as such; a killed ftrace ends the set: nothing moves any more.
       if (cell.rule === undefined) yield* extend(next, cell.kernel, isLeak);
     }
   }

@@ -2,17 +2,31 @@ import type { SetResult } from './run.ts';
 
 /** In a cell: Linux leaves bytes behind when these two leave. */
 const LEAK_MARK = ' †';
+/** ftrace shut itself down, as Linux's does. */
+const DEAD_MARK = ' ‡';
 
-const cellText = ({ last, isLeak, problems }: SetResult): string => {
+const cellText = ({ last, isLeak, isDead, problems }: SetResult): string => {
   const word = last.rule === undefined ? last.verdict : `**${last.verdict}**`;
-  return `${word}${isLeak ? LEAK_MARK : ''}${problems.length > 0 ? ' ✗' : ''}`;
+  return `${word}${isLeak ? LEAK_MARK : ''}${isDead ? DEAD_MARK : ''}${problems.length > 0 ? ' ✗' : ''}`;
 };
 
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
 
+/** Owners that this kernel cannot have at all, with the rule that says why: none of them was ever first. */
+export function unavailable(pairs: readonly SetResult[]): ReadonlyMap<string, string> {
+  const firsts = new Set(pairs.map(({ owners }) => owners[0]?.name));
+  const found = new Map<string, string>();
+  for (const { owners, last } of pairs) {
+    const name = owners[1]?.name ?? '';
+    if (!firsts.has(name) && last.rule !== undefined) found.set(name, last.rule);
+  }
+  return found;
+}
+
 /** The verdict of the second (column) after the first (row), as Markdown. */
 export function pairTable(pairs: readonly SetResult[]): string {
-  const names = [...new Set(pairs.map(({ owners }) => owners[1]?.name ?? ''))];
+  const missing = unavailable(pairs);
+  const names = [...new Set(pairs.map(({ owners }) => owners[1]?.name ?? ''))].filter((name) => !missing.has(name));
   const byPair = new Map(pairs.map((pair) => [pair.owners.map(({ name }) => name).join('|'), pair]));
   const lines = names.map((first) =>
     row([
@@ -23,7 +37,9 @@ export function pairTable(pairs: readonly SetResult[]): string {
       }),
     ]),
   );
-  return [row(['first ↓ then →', ...names]), row(['---', ...names.map(() => '---')]), ...lines].join('\n');
+  const table = [row(['first ↓ then →', ...names]), row(['---', ...names.map(() => '---')]), ...lines].join('\n');
+  const notHere = [...missing].map(([name, rule]) => `${name} (\`${rule}\`)`);
+  return notHere.length === 0 ? table : `${table}\n\nNot on this kernel: ${notHere.join(', ')}.`;
 }
 
 /** Every rule that refused, and how often. */
@@ -48,6 +64,8 @@ export function summary(sets: readonly SetResult[]): string {
   const leaks = sets.filter(({ isLeak }) => isLeak).length;
   const leavings = sets.reduce((all, set) => all + set.leavings, 0);
   const problems = sets.reduce((all, set) => all + set.problems.length, 0);
-  const marked = leaks === 0 ? '' : ` ${leaks} meet the recorded Linux bug (†).`;
-  return `${sets.length} ordered sets: the last is granted in ${granted} and refused in ${sets.length - granted}; ${leavings} orders of leaving, ${problems} problems.${marked}`;
+  const marked = leaks === 0 ? '' : ` ${leaks} meet what Linux gets wrong (†).`;
+  const dead = sets.filter(({ isDead }) => isDead).length;
+  const killed = dead === 0 ? '' : ` In ${dead} ftrace shuts itself down (‡).`;
+  return `${sets.length} ordered sets: the last is granted in ${granted} and refused in ${sets.length - granted}; ${leavings} orders of leaving, ${problems} problems.${marked}${killed}`;
 }

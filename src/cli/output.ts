@@ -47,6 +47,13 @@ export function detachText(answer: DetachAnswer): string {
   return `${answer.id} detached; ${what}\n${answer.warnings.map((w) => `  warning: ${w}\n`).join('')}`;
 }
 
+/** What was found when an order was asked for. */
+function solvedText({ order, conflict, search }: PlanAnswer): string {
+  if (order !== undefined) return `order: ${order.join(', ')}\n`;
+  if (conflict !== undefined) return `steps that no order grants together: ${conflict.steps.join(', ')}\n`;
+  return search === undefined ? '' : `${search.note}\n`;
+}
+
 export function planText(plan: PlanAnswer): string {
   const steps = plan.steps.map((step) => {
     const head = `${step.index}  ${step.verdict}${step.errno === undefined ? '' : ` ${step.errno}`}`;
@@ -57,7 +64,7 @@ export function planText(plan: PlanAnswer): string {
     return `${head}\n${sites.join('')}${why === '' ? '' : `${why}\n`}`;
   });
   const end = plan.wouldSucceed ? 'would succeed' : 'would not succeed';
-  return `${steps.join('')}${end} (rules of ${plan.kernel}, profile ${plan.profile}, ${plan.strictness})\n`;
+  return `${steps.join('')}${solvedText(plan)}${end} (rules of ${plan.kernel}, profile ${plan.profile}, ${plan.strictness})\n`;
 }
 
 export function siteText(site: SiteView): string {

@@ -104,9 +104,8 @@ function addChangeCommands(program: Command, io: Io, finish: Finish): void {
   clientCommand(program, 'plan', 'what steps would do; nothing is changed')
     .argument('<file>', 'JSON {"steps": [{"attach": {…}} or {"detach": ID}]}; - is standard input')
     .option('--kernel <version>', 'by the rules of this version')
-    .action(async (file: string, o: CommonOptions & { readonly kernel?: string }) =>
-      finish(await change.plan(at(o), file, o.kernel)),
-    );
+    .option('--solve', 'find an order of the steps in which all are granted, or what cannot coexist')
+    .action(async (file: string, o: CommonOptions & change.PlanFlags) => finish(await change.plan(at(o), file, o)));
   clientCommand(program, 'events', 'what happens, as it happens')
     .option('--after <sequence>', 'resume after this event', sequence)
     .option('--types <list>', 'only these, comma-separated')

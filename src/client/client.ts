@@ -20,6 +20,7 @@ import type {
   SiteView,
   SymbolPage,
   SymbolView,
+  SysctlView,
   TextMutexView,
   TextView,
 } from './types.ts';
@@ -55,6 +56,13 @@ export interface EventQuery {
   readonly signal?: AbortSignal;
 }
 
+export type KernelListing =
+  | 'tracefs/enabled_functions'
+  | 'tracefs/touched_functions'
+  | 'tracefs/available_filter_functions'
+  | 'debugfs/kprobes/list'
+  | 'debugfs/kprobes/blacklist';
+
 export interface Client {
   image(): Promise<Answer<ImageView>>;
   reset(all?: boolean): Promise<Answer<ResetAnswer>>;
@@ -71,9 +79,14 @@ export interface Client {
   attachment(id: string): Promise<Answer<AttachmentView>>;
   setEnabled(id: string, enabled: boolean): Promise<Answer<AttachmentView>>;
   detach(id: string): Promise<Answer<DetachAnswer>>;
-  plan(plan: PlanRequest, kernel?: string): Promise<Answer<PlanAnswer>>;
+  /** `solve: 'order'` looks for an order of the steps in which all are granted. */
+  plan(plan: PlanRequest, kernel?: string, solve?: 'order'): Promise<Answer<PlanAnswer>>;
   audit(): Promise<Answer<AuditView>>;
   textMutex(): Promise<Answer<TextMutexView>>;
+  /** A file of the kernel, as the kernel prints it. */
+  listing(file: KernelListing): Promise<Answer<string>>;
+  sysctl(name: string): Promise<Answer<SysctlView>>;
+  setSysctl(name: string, value: 0 | 1): Promise<Answer<SysctlView>>;
   rules(): Promise<Answer<RuleList>>;
   rule(id: string): Promise<Answer<RuleView>>;
   /** Events as they come, until the service ends the stream. */
@@ -135,6 +148,12 @@ function createCaller(options: ClientOptions) {
       if (status >= 200 && status < 300) return { ok: true, status, value: JSON.parse(text) as T };
       return { ok: false, problem: readProblem(status, text) };
     },
+    async plain(call: Call): Promise<Answer<string>> {
+      const response = await open(endpoint, request(call));
+      const text = await readText(response);
+      const status = response.statusCode ?? 0;
+      return status === 200 ? { ok: true, status, value: text } : { ok: false, problem: readProblem(status, text) };
+    },
     async stream(call: Call): Promise<Answer<AsyncGenerator<ServerEvent>>> {
       const response = await open(endpoint, request({ ...call, headers: { accept: 'text/event-stream' } }));
       const status = response.statusCode ?? 0;
@@ -154,7 +173,7 @@ function attachCall(body: AttachRequest, { idempotencyKey, ifMatch, allSites }: 
 
 /** Makes a client. Throws {@link AddressError} when `server` is no address; nothing is connected yet. */
 export function createClient(options: ClientOptions): Client {
-  const { json, stream } = createCaller(options);
+  const { json, plain, stream } = createCaller(options);
   const get = <T>(path: string, query: object = {}): Promise<Answer<T>> =>
     json({ method: 'GET', path: withQuery(path, query as Readonly<Record<string, QueryValue>>) });
   return {
@@ -171,9 +190,13 @@ export function createClient(options: ClientOptions): Client {
     attachment: (id) => get(`/v1/attachments/${part(id)}`),
     setEnabled: (id, enabled) => json({ method: 'PATCH', path: `/v1/attachments/${part(id)}`, body: { enabled } }),
     detach: (id) => json({ method: 'DELETE', path: `/v1/attachments/${part(id)}` }),
-    plan: (plan, kernel) => json({ method: 'POST', path: withQuery('/v1/plans', { kernel }), body: plan }),
+    plan: (plan, kernel, solve) =>
+      json({ method: 'POST', path: withQuery('/v1/plans', { kernel, solve }), body: plan }),
     audit: () => get('/v1/audit'),
     textMutex: () => get('/v1/text-mutex'),
+    listing: (file) => plain({ method: 'GET', path: `/v1/${file}`, headers: { accept: 'text/plain' } }),
+    sysctl: (name) => get(`/v1/sysctl/${part(name)}`),
+    setSysctl: (name, value) => json({ method: 'PUT', path: `/v1/sysctl/${part(name)}`, body: { value } }),
     rules: () => get('/v1/rules'),
     rule: (id) => get(`/v1/rules/${part(id)}`),
     events: ({ after, types, signal } = {}) =>

@@ -5,6 +5,7 @@ export {
   type ClientOptions,
   createClient,
   type EventQuery,
+  type KernelListing,
   type PageQuery,
 } from './client.ts';
 export type { ServerEvent } from './events.ts';

@@ -60,6 +60,13 @@ export interface AuditView {
   readonly durationMs: number;
 }
 
+/** With `solve=order`: steps that no order grants together */
+export interface ConflictAnswer {
+  readonly steps: readonly number[];
+  readonly isSmallest: boolean;
+  readonly why: Problem;
+}
+
 export interface CostAnswer {
   readonly pokes: number;
   readonly batches: number;
@@ -81,6 +88,13 @@ export interface DetachAnswer {
 
 export interface EnableRequest {
   readonly enabled: boolean;
+}
+
+/** What was published about real machines; not measured by this service */
+export interface EstimateAnswer {
+  readonly milliseconds: { readonly low: number; readonly high: number } | null;
+  readonly figures: readonly { readonly published: string; readonly source: string }[];
+  readonly note: string;
 }
 
 export interface Holder {
@@ -167,9 +181,27 @@ export interface Percentiles {
 export interface PlanAnswer {
   readonly steps: readonly PlanStepAnswer[];
   readonly wouldSucceed: boolean;
+  /** With `solve=order`: indexes of the request */
+  readonly order?: readonly number[];
+  readonly conflict?: ConflictAnswer;
+  readonly search?: SearchAnswer;
   readonly kernel: string;
   readonly profile: string;
   readonly strictness: 'safe' | 'linux';
+}
+
+export interface PlanCostAnswer {
+  readonly pokes: number;
+  readonly batches: number;
+  readonly syncRounds: number;
+  readonly textMutexHeldUs: number;
+  readonly graces: {
+    readonly rcu: number;
+    readonly rcu_tasks: number;
+    readonly rcu_tasks_rude: number;
+    readonly rcu_tasks_trace: number;
+  };
+  readonly estimate: EstimateAnswer | null;
 }
 
 export interface PlanRequest {
@@ -186,6 +218,7 @@ export interface PlanStep {
 }
 
 export interface PlanStepAnswer {
+  /** In the request */
   readonly index: number;
   readonly verdict: 'attached' | 'chained' | 'shared' | 'detached' | 'refused' | 'unknown';
   readonly errno?: string;
@@ -193,7 +226,7 @@ export interface PlanStepAnswer {
   readonly problem?: Problem;
   readonly sites: readonly SiteAnswer[];
   readonly siteCount: number;
-  readonly cost: CostAnswer;
+  readonly cost: PlanCostAnswer;
   readonly warnings: readonly string[];
 }
 
@@ -272,6 +305,12 @@ export interface SchemaFinding {
   readonly path: string;
   readonly schemaPath: string;
   readonly message: string;
+}
+
+export interface SearchAnswer {
+  readonly decisions: number;
+  readonly isComplete: boolean;
+  readonly note: string;
 }
 
 export interface SectionView {

@@ -29,12 +29,7 @@ function placesOf(kernel: Kernel, sites: readonly number[]): readonly string[] {
   return sites.slice(0, PLACES_IN_EVENT).map((site) => view.place(site));
 }
 
-export function announcePokes(
-  kernel: Kernel,
-  caller: Caller,
-  attachment: string | null,
-  ops: readonly TextOp[],
-): void {
+export function announcePokes(kernel: Kernel, caller: Caller, attachment: string | null, ops: readonly TextOp[]): void {
   const view = kernel.view();
   for (const op of ops) {
     const changes = op.kind === 'batch' ? op.changes : [{ at: op.at }];
@@ -49,7 +44,12 @@ export function announcePokes(
   }
 }
 
-export function reject(kernel: Kernel, caller: Caller, what: Readonly<Record<string, unknown>>, fault: Fault): Result<never> {
+export function reject(
+  kernel: Kernel,
+  caller: Caller,
+  what: Readonly<Record<string, unknown>>,
+  fault: Fault,
+): Result<never> {
   kernel.events.append('rejected', {
     client: caller.client,
     ...what,

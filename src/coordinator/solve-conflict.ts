@@ -64,6 +64,9 @@ export function smallestConflict(
   helpers: readonly number[],
 ): Conflict | undefined {
   const wanted = steps.filter((index) => !helpers.includes(index));
+  // All that is asked for can be had, only not together with what is to be detached.
+  if (findOrder(search, wanted, helpers).kind === 'order')
+    return { steps: irreducible(search, steps, []), isSmallest: false };
   let isSmallest = true;
   for (let size = 1; size < wanted.length && size <= SMALL; size++) {
     const sets = setsOf(search, wanted, size);

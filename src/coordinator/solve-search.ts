@@ -20,7 +20,14 @@ export interface Search {
   /** Decisions, weighed by the bytes that they would change. */
   work: number;
   readonly workMax: number;
+  /** Orders in which Linux grants a step and is damaged by it do not count. */
+  readonly isCareful: boolean;
 }
+
+/** What `linux` strictness says when Linux grants what it should not: bytes that stay, ftrace that dies at the next call. */
+const DAMAGE = /stays patched|will not be restored|kills ftrace/;
+
+export const isDamaging = (warnings: readonly string[]): boolean => warnings.some((warning) => DAMAGE.test(warning));
 
 export const isSpent = (search: Search): boolean => search.work >= search.workMax;
 
@@ -51,7 +58,13 @@ function classesOf(steps: readonly PlanStep[]): readonly number[] {
   });
 }
 
-export function makeSearch(kernel: Kernel, caller: Caller, steps: readonly PlanStep[], workMax: number): Search {
+export function makeSearch(
+  kernel: Kernel,
+  caller: Caller,
+  steps: readonly PlanStep[],
+  workMax: number,
+  isCareful: boolean,
+): Search {
   return {
     kernel,
     caller,
@@ -62,6 +75,7 @@ export function makeSearch(kernel: Kernel, caller: Caller, steps: readonly PlanS
     decisions: 0,
     work: 0,
     workMax,
+    isCareful,
   };
 }
 
@@ -79,6 +93,8 @@ export function take(search: Search, situation: Situation, index: number, positi
   const decision = tryStep(kernel, caller, situation, step, { index, position });
   search.work += workOf(decision.ops);
   if (decision.outcome.kind === 'refused') return { kind: 'refused', fault: decision.outcome.fault };
+  if (search.isCareful && isDamaging(decision.warnings))
+    return { kind: 'refused', fault: { errno: 'EBUSY', rule: 'plan.damage', detail: decision.warnings.join(' ') } };
   return { kind: 'granted', decision, situation: after(situation, decision) };
 }
 

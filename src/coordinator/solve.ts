@@ -7,11 +7,21 @@ import type { Result } from '../base/index.ts';
 import { ok } from '../base/index.ts';
 import type { Kernel } from './kernel.ts';
 import { plan, planInOrder } from './plan.ts';
+import { stepOf } from './plan-situation.ts';
 import { toProblem } from './problem.ts';
 import type { Caller, ConflictAnswer, PlanAnswer, PlanStep } from './service.ts';
 import { type Conflict, smallestConflict } from './solve-conflict.ts';
 import { groupSteps } from './solve-groups.ts';
-import { blamed, findOrder, isSpent, makeSearch, type Refusal, type Search, takeAll } from './solve-search.ts';
+import {
+  blamed,
+  findOrder,
+  isDamaging,
+  isSpent,
+  makeSearch,
+  type Refusal,
+  type Search,
+  takeAll,
+} from './solve-search.ts';
 
 /** Nothing else is served meanwhile: a decision takes a fraction of a millisecond, more where a large trampoline is generated. */
 const SEARCH_WORK = 4_000;
@@ -127,6 +137,23 @@ function ownDetaches(search: Search, group: readonly number[]): Precedence {
   return precedence;
 }
 
+/** The one rule that counts: whoever comes last is one too many, so no order need be tried. */
+const COUNTED = 'bpf.trampoline.too-many-programs';
+
+/** Programs that are one more than fit; certain once all but one of them are granted, whichever that one is. */
+function tooMany(search: Search, steps: readonly number[]): Conflict | undefined {
+  const kinds = new Map(steps.map((index) => [search.classes[index], index]));
+  for (const left of kinds.values())
+    if (
+      takeAll(
+        search,
+        steps.filter((index) => index !== left),
+      ).refusals.length > 0
+    )
+      return undefined;
+  return { steps, isSmallest: kinds.size === 1 };
+}
+
 /** A refused step with all that it was refused for: no pair of them need be in each other's way (the 39th program of a trampoline). */
 function blamedTogether(
   search: Search,
@@ -138,6 +165,10 @@ function blamedTogether(
     const steps = [...new Set([...blamed(refusal), refusal.index])].filter((index) => group.includes(index));
     if (steps.length < 3 || steps.length > GROUP_MAX || helpers.includes(refusal.index)) continue;
     const sorted = steps.sort((a, b) => a - b);
+    if (refusal.fault.rule === COUNTED) {
+      const conflict = tooMany(search, sorted);
+      if (conflict !== undefined) return conflict;
+    }
     if (findOrder(search, sorted, helpers).kind === 'none') return smallestConflict(search, sorted, helpers);
     if (isSpent(search)) return undefined;
   }
@@ -189,7 +220,24 @@ function merged(orders: readonly (readonly number[])[]): readonly number[] {
   return found;
 }
 
+/** A detach of what neither is there nor comes with the plan, or of the same attachment twice: no order helps. */
+function impossibleDetach(search: Search): Conflict | undefined {
+  const firstOf = new Map<string, number>();
+  for (const [index, step] of search.steps.entries()) {
+    if (!('detach' in step)) continue;
+    const planned = search.steps[stepOf(step.detach) ?? -1];
+    const isThere = search.start.state.attachments.has(step.detach);
+    if (!isThere && (planned === undefined || 'detach' in planned)) return { steps: [index], isSmallest: true };
+    const first = firstOf.get(step.detach);
+    if (first !== undefined) return { steps: [first, index], isSmallest: true };
+    firstOf.set(step.detach, index);
+  }
+  return undefined;
+}
+
 function solveGroups(search: Search): Solved {
+  const impossible = impossibleDetach(search);
+  if (impossible !== undefined) return { kind: 'conflict', conflict: impossible };
   const { groups, refusedFirst } = groupSteps(search);
   const refused = new Set(refusedFirst);
   const hopeless = groups.find(
@@ -224,6 +272,8 @@ const NOTES = {
   order: 'All steps are granted in this order.',
   conflict: 'No order grants the steps of the conflict together.',
   unknown: 'Given up: neither an order nor a conflict was found within the bound. Plan fewer steps at a time.',
+  damaging:
+    'All steps are granted in this order, with the damage that the warnings name; no order without it was found.',
   tooMany: `Not tried: the order of more than ${STEPS_MAX} steps is not searched for.`,
 } as const;
 
@@ -237,18 +287,34 @@ export function solvePlan(
   const asked = plan(kernel, caller, steps, version);
   const indexes = [...steps.keys()];
   if (!asked.ok || asked.value.steps.some((step) => step.verdict === 'unknown')) return asked;
-  if (asked.value.wouldSucceed) {
-    const search = { decisions: steps.length, isComplete: true, note: NOTES.order };
-    return ok({ ...asked.value, order: indexes, search });
+  const isWarned = ({ steps: answers }: PlanAnswer): boolean => answers.some(({ warnings }) => isDamaging(warnings));
+  const about = (decisions: number, note: string, isComplete = true) => ({ decisions, isComplete, note });
+  const inItsOrder = { ...asked.value, order: indexes };
+  if (asked.value.wouldSucceed && !isWarned(asked.value))
+    return ok({ ...inItsOrder, search: about(steps.length, NOTES.order) });
+  if (steps.length > STEPS_MAX) return ok({ ...asked.value, search: about(steps.length, NOTES.tooMany, false) });
+  let decisions = steps.length;
+  const search = (isCareful: boolean): { readonly search: Search; readonly solved: Solved } => {
+    const made = makeSearch(kernel, caller, steps, SEARCH_WORK + WORK_PER_STEP * steps.length, isCareful);
+    const solved = solveGroups(made);
+    decisions += made.decisions;
+    return { search: made, solved };
+  };
+  const inOrder = (order: readonly number[]): PlanAnswer => ({ ...planInOrder(kernel, caller, steps, order), order });
+  let answer: PlanAnswer = inItsOrder;
+  if (!asked.value.wouldSucceed) {
+    const found = search(false);
+    if (found.solved.kind !== 'order') {
+      const conflict =
+        found.solved.kind === 'conflict' ? conflictAnswer(found.search, found.solved.conflict) : undefined;
+      const outcome = about(decisions, NOTES[found.solved.kind], conflict !== undefined);
+      return ok({ ...asked.value, ...(conflict === undefined ? {} : { conflict }), search: outcome });
+    }
+    answer = inOrder(found.solved.order);
+    if (!isWarned(answer)) return ok({ ...answer, search: about(decisions, NOTES.order) });
   }
-  if (steps.length > STEPS_MAX)
-    return ok({ ...asked.value, search: { decisions: steps.length, isComplete: false, note: NOTES.tooMany } });
-  const search = makeSearch(kernel, caller, steps, SEARCH_WORK + WORK_PER_STEP * steps.length);
-  search.decisions = steps.length;
-  const solved = solveGroups(search);
-  const about = { decisions: search.decisions, isComplete: solved.kind !== 'unknown', note: NOTES[solved.kind] };
-  if (solved.kind === 'order')
-    return ok({ ...planInOrder(kernel, caller, steps, solved.order), order: solved.order, search: about });
-  const conflict = solved.kind === 'conflict' ? conflictAnswer(search, solved.conflict) : undefined;
-  return ok({ ...asked.value, ...(conflict === undefined ? {} : { conflict }), search: about });
+  // Linux grants it and is damaged by it: an order without that is worth another search.
+  const { solved } = search(true);
+  if (solved.kind === 'order') return ok({ ...inOrder(solved.order), search: about(decisions, NOTES.order) });
+  return ok({ ...answer, search: about(decisions, NOTES.damaging) });
 }

@@ -1,7 +1,7 @@
 /**
  * The kernel's own listings after each step of the recorded scenarios, line by line, and the scenarios that switch ftrace off and on.
  * Method: the registry alone, in `linux` strictness. Left out of the comparison are the addresses of generated code, the names of handlers
- * that stand for functions of the lab module, the sticky M (it tells of earlier scenarios), and [OPTIMIZED].
+ * that stand for functions of the lab module, and the sticky M (it tells of earlier scenarios).
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -44,8 +44,6 @@ const functionLine = (line: string): string =>
     .replace(/ M (?=tramp:|->)/, ' ')
     .replace(/0xffffffffc[0-9a-f]{7}/g, 'GENERATED')
     .replace(/(?:h_ft|ftrace_handler_\w+)\+0x0\/0x[0-9a-f]+ \[(?:lab|ktextd)\]/g, 'HANDLER');
-
-const probeLine = (line: string): string => words(line.replace('[OPTIMIZED]', ''));
 
 function listed(lab: RegistryLab, view: string, isOf: (line: string) => boolean): readonly string[] {
   const text = kernelView(lab.view(), view);
@@ -101,7 +99,7 @@ class Replay {
     const [need, have] = [sorted(functions, functionLine), sorted(lines, functionLine)];
     if (need !== have) return `enabled_functions\n    Linux ${need}\n    here  ${have}`;
     const list = listed(this.#lab, 'debug/kprobes/list', (line) => line.includes(` ${target}+`));
-    const [needProbes, haveProbes] = [sorted(probes, probeLine), sorted(list, probeLine)];
+    const [needProbes, haveProbes] = [sorted(probes, words), sorted(list, words)];
     if (needProbes !== haveProbes) return `kprobes/list\n    Linux ${needProbes}\n    here  ${haveProbes}`;
     if (after === undefined || at === undefined || initial === undefined) return undefined;
     const bytes = this.#lab.hex(this.#lab.at(target), after.length / 2);

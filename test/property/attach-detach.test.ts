@@ -14,19 +14,23 @@ import { builtinImage, kernelImage } from '../support/images.ts';
 import { RECORDED_6_1, RECORDED_6_12, realKernel } from '../support/kernels.ts';
 import { checkProperty } from '../support/property.ts';
 import { RandomHistory } from './random-history.ts';
-import { action, type FunctionPlaces, placesOf, SHAPES } from './random-requests.ts';
+import { type Action, action, type FunctionPlaces, placesOf, SHAPES } from './random-requests.ts';
 
 const FILE = 'test/property/attach-detach.test.ts';
-
-/** Their targets are keys and tracepoints, or their owner asks nobody (kgdb): these histories are about functions that are shared. */
-const OF_ITS_OWN_KIND: ReadonlySet<OwnerKind> = new Set(['jump_label', 'static_call', 'tracepoint', 'kgdb']);
 
 /** Linux pokes the call in here whatever is there; a probe in it belongs to nobody's model (refused by `safe`). */
 const UNMODELLED = new Set(['ftrace_call', 'ftrace_regs_call']);
 
+/** Linux stops with BUG when a static call is updated whose trampoline has a probe (refused by `safe`): nobody leaves after that. */
+const isTrampoline = (name: string): boolean => name.startsWith('__SCT__');
+
+/** In Linux a breakpoint makes other owners fail for good; its own tests have those cases. */
+const isBreakpoint = (action: Action): boolean => action.kind === 'attach' && action.request.kind === 'kgdb';
+
 /** Up to `count` functions, spread over the kernel; the same ones in every run. */
 function pool(image: KernelImage, coordinator: Coordinator, count: number): readonly FunctionPlaces[] {
-  const isOdd = (name: string): boolean => coordinator.image().strictness === 'linux' && UNMODELLED.has(name);
+  const isOdd = (name: string): boolean =>
+    coordinator.image().strictness === 'linux' && (UNMODELLED.has(name) || isTrampoline(name));
   const names = [...new Set([...image.symbols.matching('*')].map((symbol) => symbol.name))].filter((n) => !isOdd(n));
   const random = seededPrng(7);
   const chosen = names.length <= count ? names : Array.from({ length: count }, () => names[random.below(names.length)]);
@@ -53,7 +57,7 @@ async function histories(image: KernelImage, strictness: Strictness, runs: numbe
           coordinator,
           chosen.map((index) => functions[index] as FunctionPlaces),
         );
-        for (const each of actions) await history.act(each);
+        for (const each of actions) if (strictness === 'safe' || !isBreakpoint(each)) await history.act(each);
         await history.leaveAll(leaving);
         totals.granted += history.granted;
         totals.refused += history.refused;
@@ -76,14 +80,13 @@ async function histories(image: KernelImage, strictness: Strictness, runs: numbe
 }
 
 describe('random histories', () => {
-  it('ask for every kind that attaches to functions', async () => {
+  it('ask for every kind that is built', async () => {
     const coordinator = testCoordinator(await builtinImage(), 'safe');
     const isBuilt = (kind: OwnerKind): boolean => {
       const plan = coordinator.plan(caller(), [{ attach: { kind, target: 'tcp_set_state' } }]);
       return plan.ok && plan.value.steps[0]?.rule !== 'kind.not-built';
     };
-    const expected = OWNER_KINDS.filter((kind) => isBuilt(kind) && !OF_ITS_OWN_KIND.has(kind));
-    assert.deepEqual(Object.keys(SHAPES).sort(), [...expected].sort());
+    assert.deepEqual(Object.keys(SHAPES).sort(), OWNER_KINDS.filter(isBuilt).sort());
   });
 
   for (const strictness of ['safe', 'linux'] as const) {

@@ -36,6 +36,8 @@ export interface RandomRequest {
     | { readonly kind: 'instruction'; readonly index: number }
     | { readonly kind: 'byte'; readonly offset: number };
   readonly moreFuncs: readonly number[];
+  /** Instead of a function: what this kind has names of its own for. */
+  readonly target: string | undefined;
 }
 
 const flags = (...names: readonly string[]): fc.Arbitrary<Record<string, unknown>> =>
@@ -65,6 +67,7 @@ interface Shape {
   readonly options?: fc.Arbitrary<Options>;
   readonly at?: fc.Arbitrary<RandomRequest['at']>;
   readonly moreFuncs?: fc.Arbitrary<readonly number[]>;
+  readonly targets?: readonly string[];
 }
 
 const bpf = (weight: number): Shape => ({
@@ -118,6 +121,30 @@ export const SHAPES: Readonly<Partial<Record<OwnerKind, Shape>>> = {
       { requiredKeys: [] },
     ),
   },
+  jump_label: {
+    weight: 3,
+    targets: [
+      'bpf_stats_enabled_key',
+      'sched_schedstats',
+      '__tracepoint_sched_switch',
+      '__tracepoint_inet_sock_set_state',
+    ],
+    options: flags('enabled'),
+  },
+  static_call: {
+    weight: 3,
+    targets: ['cond_resched', '__SCT__might_resched', 'preempt_schedule', 'tp_func_sched_switch'],
+    options: fc.record(
+      { to: fc.constantFrom('gcd', '__cond_resched', '__static_call_return0', 'NULL') },
+      { requiredKeys: [] },
+    ),
+  },
+  tracepoint: {
+    weight: 3,
+    targets: ['sched_switch', 'inet_sock_set_state'],
+    options: fc.record({ probe: fc.constant('gcd') }, { requiredKeys: [] }),
+  },
+  kgdb: { weight: 3, at },
 };
 
 const request: fc.Arbitrary<RandomRequest> = fc.oneof(
@@ -129,6 +156,7 @@ const request: fc.Arbitrary<RandomRequest> = fc.oneof(
       func,
       at: shape.at ?? mostlyEntry,
       moreFuncs: shape.moreFuncs ?? oneFunc,
+      target: shape.targets === undefined ? fc.constant(undefined) : fc.constantFrom(...shape.targets),
     }),
   })),
 );
@@ -151,6 +179,7 @@ function placeText(where: FunctionPlaces, place: RandomRequest['at']): string {
 }
 
 export function concrete(random: RandomRequest, functions: readonly FunctionPlaces[]): AttachRequest {
+  if (random.target !== undefined) return { kind: random.kind, target: random.target, options: random.options };
   const first = placeText(pick(functions, random.func), random.at);
   const more = random.moreFuncs.map((index) => pick(functions, index).name);
   return { kind: random.kind, target: more.length === 0 ? first : [first, ...more], options: random.options };

@@ -124,6 +124,10 @@ test('plan: 0 when it would succeed; a file that is not JSON is shown with a car
     planned.out,
     /^0 {2}attached\n1 {2}refused EBUSY\n {3}EBUSY: held\n(?: {5}.*\n)*would succeed \(rules of 6\.6/,
   );
+  assert.match((await ktextd(`plan ${good} --solve`)).out, /^steps that no order grants together: 1$/m);
+  const alone = join(folder, 'alone.json');
+  writeFileSync(alone, JSON.stringify([{ attach: { kind: 'fentry', target: 'f' } }]));
+  assert.match((await ktextd(`plan ${alone} --solve`)).out, /^order: 0\nwould succeed/m);
   const bad = join(folder, 'bad.json');
   writeFileSync(bad, '[\n  {"attach": }\n]');
   const refused = await ktextd(`plan ${bad}`);

@@ -61,6 +61,10 @@ test('every call', async (t) => {
   assert.equal(value(await client.image()).profile, 'max');
   assert.equal(value(await client.audit()).differing, 0);
   assert.equal(value(await client.textMutex()).holder, null);
+  assert.equal(value(await client.listing('debugfs/kprobes/list')), 'debug/kprobes/list\n');
+  assert.equal(problem(await client.listing('tracefs/touched_functions')).rule, 'view.unknown');
+  assert.equal(value(await client.sysctl('kernel.ftrace_enabled')).value, 1);
+  assert.equal(value(await client.setSysctl('debug.kprobes-optimization', 1)).value, 1);
   assert.equal(value(await client.plan({ steps: [{ detach: attached.id }] }, '6.6')).kernel, '6.6');
   assert.ok(value(await client.rules()).items.length > 20);
   assert.equal(value(await client.rule('http.schema')).errno, 'EINVAL');

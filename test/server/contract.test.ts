@@ -310,6 +310,13 @@ test('plans: either attach or detach, targets checked by step, problems carry st
   assert.match(answer.steps[2].problem.requestId, /^req_/);
   assert.equal((await plan([{ attach: FENTRY }], '?kernel=6.6')).json().kernel, '6.6');
   assertProblem(await plan([{ attach: FENTRY }], '?kernel=new'), 400, 'http.schema');
+  assert.deepEqual((await plan([{ attach: FENTRY }, { attach: FENTRY }], '?solve=order')).json().order, [0, 1]);
+  const unsolved = (await plan([{ attach: { kind: 'ftrace', target: 'held' } }], '?solve=order')).json();
+  assert.deepEqual(unsolved.conflict.steps, [0]);
+  assert.equal(unsolved.conflict.why.status, 409);
+  assert.equal(unsolved.steps[0].cost.graces.rcu_tasks, 1);
+  assert.equal(unsolved.steps[0].cost.estimate.figures[0].source, 'a paper');
+  assertProblem(await plan([{ attach: FENTRY }], '?solve=all'), 400, 'http.schema');
   assertProblem(await plan([]), 400, 'http.schema');
   for (const step of [{}, { attach: FENTRY, detach: 'att_1' }]) {
     assert.equal(assertProblem(await plan([{ detach: 'x' }, step]), 400, 'http.schema')['index'], 1);

@@ -40,7 +40,13 @@ export async function attach({ client, show }: Context, spec: string, flags: Att
 export const detach = async ({ client, show }: Context, id: string): Promise<ExitCode> =>
   show(await client.detach(id), detachText);
 
+export interface PlanFlags {
+  readonly kernel?: string;
+  readonly solve?: boolean;
+}
+
 /** Refused (1) when a step would be. */
-export async function plan({ client, show }: Context, file: string, kernel: string | undefined): Promise<ExitCode> {
-  return show(await client.plan(readPlan(file), kernel), planText, (p) => (p.wouldSucceed ? 0 : 1));
+export async function plan({ client, show }: Context, file: string, flags: PlanFlags): Promise<ExitCode> {
+  const solve = flags.solve === true ? 'order' : undefined;
+  return show(await client.plan(readPlan(file), flags.kernel, solve), planText, (p) => (p.wouldSucceed ? 0 : 1));
 }

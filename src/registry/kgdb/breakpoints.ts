@@ -31,23 +31,31 @@ export function setBreakpoint(txn: Txn, addr: number, attachment: string): void 
   txn.kgdb.set(addr, { attachment, saved, isPresent: true });
 }
 
+/** The byte that ought to be there without the breakpoint. */
+function ownersByte(txn: Txn, addr: number, { saved, isPresent }: KgdbBreakpoint): number {
+  const probe = txn.kprobeTable.get(addr);
+  if (probe !== undefined && !probe.isFtrace && !probe.isDisabled) return INT3_INSN_OPCODE;
+  return isPresent ? saved : txn.text.u8(addr);
+}
+
 /**
- * Writes the saved byte back, whatever stands there by then. Where somebody else has written in between, that byte is wrong: it stays in text
- * as a leftover that nobody owns.
+ * Writes the saved byte back, whatever stands there by then. Where somebody else has written in between, that byte may be wrong: then it
+ * stays in text as a leftover that nobody owns, which is answered as true.
  */
-export function removeBreakpoint(txn: Txn, addr: number): KgdbBreakpoint {
+export function removeBreakpoint(txn: Txn, addr: number): boolean {
   const breakpoint = txn.kgdb.get(addr);
   invariant(breakpoint !== undefined, () => `no kgdb breakpoint at ${txn.place(addr)}`);
-  const { saved, isPresent } = breakpoint;
-  const found = txn.text.u8(addr);
+  const { saved } = breakpoint;
+  const wanted = ownersByte(txn, addr, breakpoint);
   txn.kgdb.delete(addr);
   txn.emit({
     kind: 'byte',
     at: addr,
-    expected: Uint8Array.of(found),
+    expected: Uint8Array.of(txn.text.u8(addr)),
     bytes: Uint8Array.of(saved),
     what: 'kgdb_arch_remove_breakpoint',
   });
-  if (!isPresent && saved !== found) txn.kgdb.set(addr, { attachment: undefined, saved, isPresent: false });
-  return breakpoint;
+  if (saved === wanted) return false;
+  txn.kgdb.set(addr, { attachment: undefined, saved, isPresent: false });
+  return true;
 }

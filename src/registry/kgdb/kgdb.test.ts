@@ -82,7 +82,7 @@ describe('kgdb', () => {
   it('keeps others from its place in safe, and quarantines nothing', async () => {
     const on = await lab('safe');
     const { id } = on.attach('kgdb', SITE, {}, 'debugger');
-    for (const kind of ['ftrace', 'kprobe', 'fentry', 'livepatch', 'ftrace_direct'] as const) {
+    for (const kind of ['ftrace', 'kprobe', 'kretprobe', 'fentry', 'fexit', 'livepatch', 'ftrace_direct'] as const) {
       const fault = on.refused(kind, F);
       assert.equal(fault.rule, 'kgdb.breakpoint.in-the-way', kind);
       assert.deepEqual(
@@ -107,6 +107,38 @@ describe('kgdb', () => {
     assert.deepEqual(on.orphans(), []);
   });
 
+  it('is written over in linux behind the opcode of a static call, where Linux does not look', async () => {
+    const on = await lab('linux');
+    const at = on.at('__SCT__cond_resched');
+    const { id } = on.attach('kgdb', '__SCT__cond_resched+0x2');
+    const call = on.attach('static_call', 'cond_resched', { to: 'gcd' });
+    assert.equal(on.callee(at), on.at('gcd'));
+    assert.deepEqual(on.orphans(), []);
+    assert.equal(on.detach(id).warnings.length, 1, 'the byte of the old call is back in the new one');
+    assert.notEqual(on.callee(at), on.at('gcd'));
+    assert.deepEqual(on.orphans(), []);
+    on.detach(call.id);
+    assert.deepEqual(on.orphans(), []);
+    assert.equal(on.state.kgdb.size, 0);
+
+    const behindNop = await lab('linux');
+    const site = behindNop.world.image.staticCalls.site.findIndex((each) => behindNop.hex(each, 5) === '2e2e2e31c0');
+    const address = behindNop.address((behindNop.world.image.staticCalls.site[site] as number) + 2);
+    behindNop.attach('kgdb', address);
+    assert.equal(behindNop.refused('static_call', 'might_resched', { to: 'gcd' }).rule, 'static_call.site.bug');
+  });
+
+  it('may stand where kprobes may not: on a ud2 and in padding', async () => {
+    for (const strictness of ['safe', 'linux'] as const) {
+      const on = await lab(strictness);
+      const ud2 = on.address(on.world.image.bugTable[0] as number);
+      for (const place of [ud2, `__pfx_${F}`]) {
+        assert.equal(on.refused('kprobe', place).errno, 'EINVAL');
+        on.detach(on.attach('kgdb', place).id);
+      }
+    }
+  });
+
   it('leaves the int3 of a kprobe behind in linux when the probe went first', async () => {
     const on = await lab('linux');
     const at = on.at(F, 9);
@@ -120,6 +152,22 @@ describe('kgdb', () => {
     assert.match(on.detach(breakpoint.id).warnings[0] ?? '', /will not be restored/);
     assert.equal(on.hex(at, 1), 'cc');
     assert.deepEqual(on.orphans(), []);
+  });
+
+  it('takes the int3 of a kprobe away in linux when the probe was armed after it', async () => {
+    const on = await lab('linux');
+    const at = on.at(F, 9);
+    const before = on.hex(at, 1);
+    const probe = on.attach('kprobe', BODY);
+    on.setEnabled(probe.id, false);
+    const breakpoint = on.attach('kgdb', BODY);
+    assert.equal(on.setEnabled(probe.id, true).outcome.kind, 'granted');
+    on.detach(breakpoint.id);
+    assert.equal(on.hex(at, 1), before, 'the probe is armed and cannot fire');
+    assert.deepEqual(on.orphans(), []);
+    on.detach(probe.id);
+    assert.equal(on.hex(at, 1), before);
+    assert.equal(on.state.kgdb.size, 0);
   });
 
   it('leaves a kprobe as it was when it goes first', async () => {

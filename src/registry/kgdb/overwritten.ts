@@ -3,8 +3,9 @@ import type { Txn } from '../txn.ts';
 
 /** kgdb does not hear of it when somebody writes over its int3: the breakpoint stays on its list, and its owner is never called. */
 function writtenOver(txn: Txn, at: number, length: number): void {
-  for (const [addr, breakpoint] of [...txn.kgdb]) {
-    if (addr < at || addr >= at + length) continue;
+  for (let addr = at; addr < at + length; addr++) {
+    const breakpoint = txn.kgdb.get(addr);
+    if (breakpoint === undefined) continue;
     const byte = txn.text.u8(addr);
     if (breakpoint.attachment !== undefined) txn.kgdb.set(addr, { ...breakpoint, isPresent: byte === 0xcc });
     else txn.kgdb.delete(addr);

@@ -1,5 +1,6 @@
 import type { OwnedBytes } from '../attribution.ts';
 import type { Txn } from '../txn.ts';
+import { floorIndex } from '../world.ts';
 
 /** What a breakpoint has in text: its int3, or the byte that it left behind; undefined when somebody wrote over it. */
 function standing(txn: Txn, addr: number): number | undefined {
@@ -16,10 +17,11 @@ export function* withBreakpoints(txn: Txn, pieces: Iterable<OwnedBytes>): Genera
     return;
   }
   const alone = new Set(txn.kgdb.keys());
+  const addresses = Uint32Array.from(alone).sort();
   for (const piece of pieces) {
     const bytes = piece.bytes.slice();
-    for (const addr of txn.kgdb.keys()) {
-      if (addr < piece.at || addr >= piece.at + bytes.length) continue;
+    const from = floorIndex(addresses, piece.at - 1) + 1;
+    for (const addr of addresses.subarray(from, floorIndex(addresses, piece.at + bytes.length - 1) + 1)) {
       alone.delete(addr);
       const byte = standing(txn, addr);
       if (byte !== undefined) bytes[addr - piece.at] = byte;

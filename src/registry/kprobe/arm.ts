@@ -3,6 +3,7 @@
  * Source: kernel/kprobes.c arm_kprobe, disarm_kprobe, __arm_kprobe_ftrace, __disarm_kprobe_ftrace (6.12; 6.1 alike).
  */
 import type { Fault } from '../../base/index.ts';
+import { INT3_INSN_OPCODE } from '../../insn/index.ts';
 import { cleanupDirectAfterIpmodify, prepareDirectForIpmodify } from '../ftrace/ipmodify.ts';
 import { registerFtraceFunction, setFilterIp, unregisterFtraceFunction } from '../ftrace/ops.ts';
 import type { KprobeEntry } from '../model/state.ts';
@@ -12,7 +13,7 @@ import type { Txn } from '../txn.ts';
 export const KPROBE_FTRACE_OPS = 'kprobe_ftrace_ops';
 export const KPROBE_IPMODIFY_OPS = 'kprobe_ipmodify_ops';
 
-const INT3 = Uint8Array.of(0xcc);
+const INT3 = Uint8Array.of(INT3_INSN_OPCODE);
 
 const sharedOps = (entry: KprobeEntry): string => (entry.hasPostHandler ? KPROBE_IPMODIFY_OPS : KPROBE_FTRACE_OPS);
 
@@ -59,12 +60,16 @@ function disarmFtrace(txn: Txn, entry: KprobeEntry): Fault | undefined {
   return fault;
 }
 
+/** The byte that arming or disarming replaces. Linux does not look at it, which shows where kgdb has been: then it is whatever is there. */
+const replaced = (txn: Txn, addr: number, byte: number): Uint8Array =>
+  Uint8Array.of(txn.kgdb.has(addr) ? txn.text.u8(addr) : byte);
+
 export function armKprobe(txn: Txn, entry: KprobeEntry): Fault | undefined {
   if (entry.isFtrace) return armFtrace(txn, entry);
   txn.emit({
     kind: 'byte',
     at: entry.addr,
-    expected: Uint8Array.of(entry.opcode),
+    expected: replaced(txn, entry.addr, entry.opcode),
     bytes: INT3,
     what: 'arch_arm_kprobe',
   });
@@ -76,7 +81,7 @@ export function disarmKprobe(txn: Txn, entry: KprobeEntry): Fault | undefined {
   txn.emit({
     kind: 'byte',
     at: entry.addr,
-    expected: INT3,
+    expected: replaced(txn, entry.addr, INT3_INSN_OPCODE),
     bytes: Uint8Array.of(entry.opcode),
     what: 'arch_disarm_kprobe',
   });

@@ -134,10 +134,9 @@ export const kgdbOwner: Owner = {
   },
   detach(txn, attachment) {
     const addr = attachment.sites[0] as number;
-    const { isPresent } = removeBreakpoint(txn, addr);
-    if (!isPresent)
+    if (removeBreakpoint(txn, addr))
       txn.warnings.push(
-        `Somebody wrote over the breakpoint at ${txn.place(addr)}; kgdb wrote back the byte that it had saved, and the site will not be restored if that is another one.`,
+        `Somebody wrote at ${txn.place(addr)} while the breakpoint stood there; kgdb wrote back the byte that it had saved: the site will not be restored.`,
       );
     return undefined;
   },

@@ -38,11 +38,17 @@ export function callPlaces(world: World, call: StaticCall): readonly CallPlace[]
   return call.trampoline === undefined ? sites : [{ at: call.trampoline, size: CALL_SIZE, isTail: true }, ...sites];
 }
 
+/** Where a conditional tail jump goes for NULL: 6.1 knows the thunk that the compiler wrote only. */
+function jccThunk(world: World): number | undefined {
+  const thunk = returnThunk(world);
+  return thunk !== undefined && world.kernel === '6.1' ? world.image.symbols.offsetOf('__x86_return_thunk') : thunk;
+}
+
 function transformed(world: World, { at, size, isTail }: CallPlace, func: number | null): CallInsn {
   const { symbols } = world.image;
   if (size === JCC_SIZE) {
     const condition = world.pristine.u8(at + 1) & 0xf;
-    const nowhere = returnThunk(world) ?? symbols.offsetOf('__static_call_return') ?? at + JCC_SIZE;
+    const nowhere = jccThunk(world) ?? symbols.offsetOf('__static_call_return') ?? at + JCC_SIZE;
     return { bytes: jccRel32(condition, at, func ?? nowhere) };
   }
   if (func === null) {

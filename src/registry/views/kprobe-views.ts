@@ -3,6 +3,7 @@
  * populate_kprobe_blacklist (6.12; 6.1 alike).
  */
 import { ok, type Result, toAddress } from '../../base/index.ts';
+import { isOptimized } from '../kprobe/can-optimize.ts';
 import type { KprobeChild, KprobeEntry } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
 import { rawAddress } from './format-symbol.ts';
@@ -23,7 +24,7 @@ const ageOf = (txn: Txn, entry: KprobeEntry): number =>
     ...entry.children.map((child) => (child.kind === 'probe' ? (txn.attachments.get(child.id)?.sequence ?? 0) : 0)),
   );
 
-function probeLine(txn: Txn, entry: KprobeEntry, child: KprobeChild): string {
+function probeLine(txn: Txn, entry: KprobeEntry, child: KprobeChild, isJump: boolean): string {
   const probe = child.kind === 'probe' ? txn.kprobes.get(child.id) : undefined;
   const kind = child.kind === 'probe' ? probe?.kind : child.probe;
   // Linux clears the address of a probe that it failed to unregister, and leaves it on the list.
@@ -33,7 +34,11 @@ function probeLine(txn: Txn, entry: KprobeEntry, child: KprobeChild): string {
     symbol?.offset === undefined
       ? rawAddress(txn, entry.addr)
       : `${symbol.name}+0x${(entry.addr - symbol.offset).toString(16)}   `;
-  const flags = `${probe?.isDisabled === true ? '[DISABLED]' : ''}${entry.isFtrace ? '[FTRACE]' : ''}`;
+  const flags = [
+    probe?.isDisabled === true ? '[DISABLED]' : '',
+    isJump ? '[OPTIMIZED]' : '',
+    entry.isFtrace ? '[FTRACE]' : '',
+  ].join('');
   return `${address}  ${kind === 'kretprobe' ? 'r' : 'k'}  ${place} ${flags}\n`;
 }
 
@@ -45,7 +50,11 @@ export function kprobesList(txn: Txn): Result<string> {
     age: ageOf(txn, entry),
   }));
   entries.sort((a, b) => a.bucket - b.bucket || b.age - a.age || a.entry.addr - b.entry.addr);
-  return ok(entries.flatMap(({ entry }) => entry.children.map((child) => probeLine(txn, entry, child))).join(''));
+  const lines = entries.flatMap(({ entry }) => {
+    const isJump = isOptimized(txn, entry);
+    return entry.children.map((child) => probeLine(txn, entry, child, isJump));
+  });
+  return ok(lines.join(''));
 }
 
 /** One line of the blacklist: the symbol's size from `start` on, although `start` may lie inside the symbol. */
