@@ -26,13 +26,35 @@ const FUNCTIONS = ['tcp_set_state', 'bpf_modify_return_test', 'vfs_read', 'secur
 
 const request = action.filter((each) => each.kind === 'attach').map((each) => each.request);
 
+/** Owners that decide about each other by who comes first. */
+const MEETING: readonly Pick<AttachRequest, 'kind' | 'options'>[] = [
+  { kind: 'kprobe' },
+  { kind: 'kretprobe' },
+  { kind: 'kprobe', options: { postHandler: true } },
+  { kind: 'ftrace', options: { saveRegs: true } },
+  { kind: 'fentry' },
+  { kind: 'fexit' },
+  { kind: 'livepatch', options: { patch: 'one' } },
+  { kind: 'livepatch', options: { patch: 'one', replace: true } },
+  { kind: 'ftrace_direct', options: { sharesIpmodify: true } },
+];
+
 type RandomStep =
+  | { readonly kind: 'meeting'; readonly which: number; readonly func: number }
   | { readonly kind: 'attach'; readonly request: RandomRequest }
   | { readonly kind: 'detachStep'; readonly step: number }
   | { readonly kind: 'detachThere'; readonly which: number };
 
 const step: fc.Arbitrary<RandomStep> = fc.oneof(
-  { weight: 9, arbitrary: fc.record({ kind: fc.constant('attach' as const), request }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('attach' as const), request }) },
+  {
+    weight: 14,
+    arbitrary: fc.record({
+      kind: fc.constant('meeting' as const),
+      which: fc.oneof({ weight: 2, arbitrary: fc.nat(5) }, fc.nat(MEETING.length - 1)),
+      func: fc.nat(1),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('detachStep' as const), step: fc.nat(6) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('detachThere' as const), which: fc.nat(2) }) },
 );
@@ -57,6 +79,10 @@ const orNone = (ids: readonly string[], index: number): string => ids[index % Ma
 
 function planSteps(steps: readonly RandomStep[], functions: readonly FunctionPlaces[], there: readonly string[]) {
   return steps.map((each): PlanStep => {
+    if (each.kind === 'meeting') {
+      const target = (functions[each.func % functions.length] as FunctionPlaces).name;
+      return { attach: { ...(MEETING[each.which] as (typeof MEETING)[number]), target } };
+    }
     if (each.kind === 'attach') return { attach: concrete(each.request, functions) };
     return { detach: each.kind === 'detachStep' ? `plan:${each.step % steps.length}` : orNone(there, each.which) };
   });
@@ -176,6 +202,7 @@ function checkConflict(coordinator: Coordinator, steps: readonly PlanStep[], ans
 }
 
 interface Totals {
+  readonly runs: number;
   readonly granted: number;
   readonly reordered: number;
   readonly conflicts: number;
@@ -217,15 +244,19 @@ async function randomPlans(strictness: Strictness, runs: number): Promise<Totals
       await checkSteps(coordinator, steps, solved, renamed);
     })
     .beforeEach(afresh);
-  await checkProperty(FILE, property, runs);
-  return totals;
+  const done = await checkProperty(FILE, property, runs);
+  return { ...totals, runs: done };
 }
 
 describe('random plans', () => {
   for (const strictness of ['safe', 'linux'] as const)
     it(`say what then happens, in the order asked for and in the one found, ${strictness}`, async () => {
       const totals = await randomPlans(strictness, 500);
-      assert.ok(totals.granted > 50 && totals.reordered > 0 && totals.conflicts > 50, JSON.stringify(totals));
+      // A replay has one run; the property would hold for plans that are all refused, too.
+      if (totals.runs < 100) return;
+      console.error(JSON.stringify(totals));
+      const least = totals.runs / 20;
+      assert.ok(Math.min(totals.granted, totals.reordered, totals.conflicts) > least, JSON.stringify(totals));
     });
 });
 
