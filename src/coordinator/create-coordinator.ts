@@ -6,7 +6,7 @@ import { attach, detach, reset, setEnabled } from './commands.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { pageOf } from './paging.ts';
 import { siteOf, textView } from './places.ts';
-import { plan } from './plan.ts';
+import { plan, unknownSteps } from './plan.ts';
 import { toProblem } from './problem.ts';
 import { patchedSites, queryAttachments } from './queries.ts';
 import { COORDINATOR_RULES } from './rules.ts';
@@ -95,8 +95,11 @@ export function createCoordinator(options: KernelOptions): Coordinator {
     },
     setEnabled: (caller, id, enabled) => setEnabled(kernel, caller, id, enabled),
     detach: (caller, id, detachOptions) => detach(kernel, caller, id, detachOptions),
-    plan: (caller, steps, version, planOptions) =>
-      (planOptions?.solve === 'order' ? solvePlan : plan)(kernel, caller, steps, version),
+    plan: (caller, steps, version = world.kernel, planOptions = {}) => {
+      const asked = kernel.asVersion(version);
+      if (asked === undefined) return ok(unknownSteps(kernel, steps, version));
+      return ok((planOptions.solve === 'order' ? solvePlan : plan)(asked, caller, steps));
+    },
     audit: () => audit(kernel),
     kernelView: (name) => kernelView(kernel.view(), name),
     sysctl: (name) => readSysctl(kernel.view(), name),

@@ -1,6 +1,7 @@
 import { type Clock, err, type Fault, InvariantViolation, idMaker, ok, type Prng, type Result } from '../base/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import {
+  BUILT_KERNELS,
   type Change,
   type Decision,
   initialState,
@@ -14,6 +15,7 @@ import {
 import { KernelText, type PokeMachine, type PokeSummary, TextMutex, type TextMutexHeld } from '../textpoke/index.ts';
 import { carryOut } from './carry-out.ts';
 import { EventLog } from './event-log.ts';
+import type { PlanKernel } from './plan-situation.ts';
 import type { Caller, TextMutexListener } from './service.ts';
 
 /** No simulated CPU runs yet, so a sync round has nobody to wait for; it is counted all the same. */
@@ -44,6 +46,7 @@ export class Kernel {
   readonly newId: (prefix: string) => string;
   state: KernelState;
   #violation: string | undefined;
+  readonly #worlds = new Map<string, World>();
 
   constructor(options: KernelOptions) {
     const { image, clock } = options;
@@ -78,6 +81,16 @@ export class Kernel {
   /** The first invariant violation. From then on nothing is written; reads go on. */
   get violation(): string | undefined {
     return this.#violation;
+  }
+
+  /** This kernel as another version would decide about it; undefined when that version's rules are not built. */
+  asVersion(version: string): PlanKernel | undefined {
+    if (version === this.world.kernel) return this;
+    const built = BUILT_KERNELS.find((each) => each === version);
+    if (built === undefined) return undefined;
+    const world = this.#worlds.get(built) ?? { ...this.world, kernel: built };
+    this.#worlds.set(built, world);
+    return { world, state: this.state, text: this.text, events: this.events, clock: this.clock };
   }
 
   /** The present state for functions that read. */

@@ -3,13 +3,16 @@ import type { Kernel } from './kernel.ts';
 import { ForkText } from './plan-text.ts';
 import type { Caller, PlanStep } from './service.ts';
 
+/** What planning reads of a kernel. The world may be that of another kernel version than the one whose rules decide here. */
+export type PlanKernel = Pick<Kernel, 'world' | 'state' | 'text' | 'events' | 'clock'>;
+
 /** A kernel as it would be: what decisions read and lead to. Reading one is safe until the real kernel's text changes. */
 export interface Situation {
   readonly state: KernelState;
   readonly text: ForkText;
 }
 
-export const present = (kernel: Kernel): Situation => ({ state: kernel.state, text: ForkText.over(kernel.text) });
+export const present = (kernel: PlanKernel): Situation => ({ state: kernel.state, text: ForkText.over(kernel.text) });
 
 export const after = (situation: Situation, decision: Decision): Situation => ({
   state: decision.state,
@@ -36,7 +39,7 @@ export interface TrialIdentity {
 }
 
 export function tryAttach(
-  kernel: Kernel,
+  kernel: PlanKernel,
   situation: Situation,
   request: AttachRequest,
   identity: TrialIdentity,
@@ -48,12 +51,12 @@ export function tryAttach(
   });
 }
 
-export const tryDetach = (kernel: Kernel, situation: Situation, id: string): Decision =>
+export const tryDetach = (kernel: PlanKernel, situation: Situation, id: string): Decision =>
   decideDetach(kernel.world, situation.state, situation.text, id);
 
 /** Decides one step of a plan; `position` is its turn, `index` its place in the request. Permissions are the caller's business. */
 export function tryStep(
-  kernel: Kernel,
+  kernel: PlanKernel,
   caller: Caller,
   situation: Situation,
   step: PlanStep,

@@ -1,8 +1,15 @@
-import { type Fault, ok, type Result } from '../base/index.ts';
-import { ATTACHMENT_NOT_YOURS, type Attachment, type Decision, readOnly, refuse } from '../registry/index.ts';
+import type { Fault } from '../base/index.ts';
+import {
+  ATTACHMENT_NOT_YOURS,
+  type Attachment,
+  BUILT_KERNELS,
+  type Decision,
+  readOnly,
+  refuse,
+} from '../registry/index.ts';
 import { SITES_SHOWN, siteAnswers } from './answers.ts';
-import type { Kernel } from './kernel.ts';
 import { estimateOf, planCost } from './plan-cost.ts';
+import type { PlanKernel } from './plan-situation.ts';
 import { after, plannedId, present, type Situation, tryStep } from './plan-situation.ts';
 import { toProblem } from './problem.ts';
 import { type TrialBudget, trialBudget, withTriedRemedies } from './remedies.ts';
@@ -19,7 +26,8 @@ export function notPermitted(caller: Caller, attachment: Attachment): Fault | un
   return refuse(ATTACHMENT_NOT_YOURS, { detail: `${attachment.id} belongs to another tenant.` });
 }
 
-function unknownSteps(kernel: Kernel, steps: readonly PlanStep[], version: string): PlanAnswer {
+/** What is answered when the rules of a version are not built: nothing is guessed. */
+export function unknownSteps(kernel: PlanKernel, steps: readonly PlanStep[], version: string): PlanAnswer {
   const { world } = kernel;
   return {
     steps: steps.map((_, index) => ({
@@ -28,7 +36,9 @@ function unknownSteps(kernel: Kernel, steps: readonly PlanStep[], version: strin
       sites: [],
       siteCount: 0,
       cost: NO_COST,
-      warnings: [`The rules of ${version} are not built; this image is decided by those of ${world.kernel}.`],
+      warnings: [
+        `The rules of ${version} are not built; there are those of ${BUILT_KERNELS.join(' and ')}. This image is decided by ${world.kernel}.`,
+      ],
     })),
     wouldSucceed: false,
     kernel: version,
@@ -37,7 +47,7 @@ function unknownSteps(kernel: Kernel, steps: readonly PlanStep[], version: strin
   };
 }
 
-function refusal(kernel: Kernel, index: number, fault: Fault, warnings: readonly string[]): PlanStepAnswer {
+function refusal(kernel: PlanKernel, index: number, fault: Fault, warnings: readonly string[]): PlanStepAnswer {
   return {
     index,
     verdict: 'refused',
@@ -64,7 +74,7 @@ interface Turn {
 }
 
 function refusedStep(
-  kernel: Kernel,
+  kernel: PlanKernel,
   caller: Caller,
   before: Situation,
   turn: Turn,
@@ -87,7 +97,7 @@ function refusedStep(
 }
 
 function grantedStep(
-  kernel: Kernel,
+  kernel: PlanKernel,
   turn: Turn,
   decision: Decision & { readonly outcome: { readonly kind: 'granted' } },
   before: Situation,
@@ -113,7 +123,7 @@ const isGranted = (decision: Decision): decision is Decision & { readonly outcom
  * persistent values. `order` lists indexes into `steps`; an attachment of step 2 is `plan:2` for the other steps, whenever its turn is.
  */
 export function planInOrder(
-  kernel: Kernel,
+  kernel: PlanKernel,
   caller: Caller,
   steps: readonly PlanStep[],
   order: readonly number[],
@@ -148,7 +158,6 @@ export function planInOrder(
   };
 }
 
-export function plan(kernel: Kernel, caller: Caller, steps: readonly PlanStep[], version?: string): Result<PlanAnswer> {
-  if (version !== undefined && version !== kernel.world.kernel) return ok(unknownSteps(kernel, steps, version));
-  return ok(planInOrder(kernel, caller, steps, [...steps.keys()]));
-}
+/** Each step as if the earlier ones had happened. */
+export const plan = (kernel: PlanKernel, caller: Caller, steps: readonly PlanStep[]): PlanAnswer =>
+  planInOrder(kernel, caller, steps, [...steps.keys()]);

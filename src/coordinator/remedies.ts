@@ -4,7 +4,7 @@
  */
 import type { Fault, Holder } from '../base/index.ts';
 import type { Attachment, AttachRequest, Decision } from '../registry/index.ts';
-import type { Kernel } from './kernel.ts';
+import type { PlanKernel } from './plan-situation.ts';
 import { after, type Situation, stepOf, type TrialIdentity, tryAttach, tryDetach } from './plan-situation.ts';
 import { type Change, otherChoices } from './remedy-choices.ts';
 import type { Caller } from './service.ts';
@@ -34,7 +34,7 @@ export interface RefusedRequest {
 type Move = (situation: Situation) => Decision;
 
 interface Trials {
-  readonly kernel: Kernel;
+  readonly kernel: PlanKernel;
   readonly caller: Caller;
   readonly refused: RefusedRequest;
   readonly budget: TrialBudget;
@@ -177,7 +177,7 @@ function withoutHolders(trials: Trials, holders: readonly Attachment[]): readonl
  * The fault with remedies that were tried. A refusal that nobody else causes keeps its rule's general advice: there is nothing to try.
  */
 export function withTriedRemedies(
-  kernel: Kernel,
+  kernel: PlanKernel,
   caller: Caller,
   refused: RefusedRequest,
   budget: TrialBudget = trialBudget(),

@@ -1,6 +1,6 @@
 /** Which steps of a plan can matter to each other at all: those that meet in a function, or share something global. */
 import { type AttachRequest, locate, parsePlace } from '../registry/index.ts';
-import type { Kernel } from './kernel.ts';
+import type { PlanKernel } from './plan-situation.ts';
 import { stepOf } from './plan-situation.ts';
 import { type Search, take } from './solve-search.ts';
 
@@ -8,11 +8,11 @@ import { type Search, take } from './solve-search.ts';
 const FUNCTIONS_MAX = 5_000;
 const EVERYBODY = 'everybody';
 
-function functionKey(kernel: Kernel, offset: number): string {
+function functionKey(kernel: PlanKernel, offset: number): string {
   return `f${kernel.world.image.symbols.containing(offset)?.offset ?? offset}`;
 }
 
-function placesKeys(kernel: Kernel, target: AttachRequest['target']): readonly string[] {
+function placesKeys(kernel: PlanKernel, target: AttachRequest['target']): readonly string[] {
   const { symbols } = kernel.world.image;
   if (typeof target !== 'string' && 'pattern' in target) {
     const keys: string[] = [];

@@ -1,14 +1,14 @@
 /** Trying orders of steps on copies of the kernel, under a bound. */
 import type { Fault } from '../base/index.ts';
 import type { Decision, KernelState, TextOp } from '../registry/index.ts';
-import type { Kernel } from './kernel.ts';
 import { forbidden } from './plan.ts';
+import type { PlanKernel } from './plan-situation.ts';
 import { after, plannedId, present, type Situation, stepOf, tryStep } from './plan-situation.ts';
 import type { Caller, PlanStep } from './service.ts';
 
 /** One question for an order: what is to be ordered, from where, and how much may still be tried. */
 export interface Search {
-  readonly kernel: Kernel;
+  readonly kernel: PlanKernel;
   readonly caller: Caller;
   readonly steps: readonly PlanStep[];
   readonly start: Situation;
@@ -59,7 +59,7 @@ function classesOf(steps: readonly PlanStep[]): readonly number[] {
 }
 
 export function makeSearch(
-  kernel: Kernel,
+  kernel: PlanKernel,
   caller: Caller,
   steps: readonly PlanStep[],
   workMax: number,

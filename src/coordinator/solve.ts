@@ -1,12 +1,5 @@
-/**
- * `solve=order`: an order of a plan's steps in which all are granted, or the smallest set of them for which there is none. Who meets is
- * found by trying; who must come first is learnt from refusals, by trying the two alone in both orders; what that leaves open is searched
- * through. All of it works on copies, is bounded, and answers the same for the same request.
- */
-import type { Result } from '../base/index.ts';
-import { ok } from '../base/index.ts';
-import type { Kernel } from './kernel.ts';
 import { plan, planInOrder } from './plan.ts';
+import type { PlanKernel } from './plan-situation.ts';
 import { stepOf } from './plan-situation.ts';
 import { toProblem } from './problem.ts';
 import type { Caller, ConflictAnswer, PlanAnswer, PlanStep } from './service.ts';
@@ -278,21 +271,14 @@ const NOTES = {
 } as const;
 
 /** The plan in an order that grants everything; in the order of the request, with the conflict, when there is none. */
-export function solvePlan(
-  kernel: Kernel,
-  caller: Caller,
-  steps: readonly PlanStep[],
-  version?: string,
-): Result<PlanAnswer> {
-  const asked = plan(kernel, caller, steps, version);
+export function solvePlan(kernel: PlanKernel, caller: Caller, steps: readonly PlanStep[]): PlanAnswer {
+  const asked = plan(kernel, caller, steps);
   const indexes = [...steps.keys()];
-  if (!asked.ok || asked.value.steps.some((step) => step.verdict === 'unknown')) return asked;
   const isWarned = ({ steps: answers }: PlanAnswer): boolean => answers.some(({ warnings }) => isDamaging(warnings));
   const about = (decisions: number, note: string, isComplete = true) => ({ decisions, isComplete, note });
-  const inItsOrder = { ...asked.value, order: indexes };
-  if (asked.value.wouldSucceed && !isWarned(asked.value))
-    return ok({ ...inItsOrder, search: about(steps.length, NOTES.order) });
-  if (steps.length > STEPS_MAX) return ok({ ...asked.value, search: about(steps.length, NOTES.tooMany, false) });
+  const inItsOrder = { ...asked, order: indexes };
+  if (asked.wouldSucceed && !isWarned(asked)) return { ...inItsOrder, search: about(steps.length, NOTES.order) };
+  if (steps.length > STEPS_MAX) return { ...asked, search: about(steps.length, NOTES.tooMany, false) };
   let decisions = steps.length;
   const search = (isCareful: boolean): { readonly search: Search; readonly solved: Solved } => {
     const made = makeSearch(kernel, caller, steps, SEARCH_WORK + WORK_PER_STEP * steps.length, isCareful);
@@ -302,19 +288,19 @@ export function solvePlan(
   };
   const inOrder = (order: readonly number[]): PlanAnswer => ({ ...planInOrder(kernel, caller, steps, order), order });
   let answer: PlanAnswer = inItsOrder;
-  if (!asked.value.wouldSucceed) {
+  if (!asked.wouldSucceed) {
     const found = search(false);
     if (found.solved.kind !== 'order') {
       const conflict =
         found.solved.kind === 'conflict' ? conflictAnswer(found.search, found.solved.conflict) : undefined;
       const outcome = about(decisions, NOTES[found.solved.kind], conflict !== undefined);
-      return ok({ ...asked.value, ...(conflict === undefined ? {} : { conflict }), search: outcome });
+      return { ...asked, ...(conflict === undefined ? {} : { conflict }), search: outcome };
     }
     answer = inOrder(found.solved.order);
-    if (!isWarned(answer)) return ok({ ...answer, search: about(decisions, NOTES.order) });
+    if (!isWarned(answer)) return { ...answer, search: about(decisions, NOTES.order) };
   }
   // Linux grants it and is damaged by it: an order without that is worth another search.
   const { solved } = search(true);
-  if (solved.kind === 'order') return ok({ ...inOrder(solved.order), search: about(decisions, NOTES.order) });
-  return ok({ ...answer, search: about(decisions, NOTES.damaging) });
+  if (solved.kind === 'order') return { ...inOrder(solved.order), search: about(decisions, NOTES.order) };
+  return { ...answer, search: about(decisions, NOTES.damaging) };
 }
