@@ -19,23 +19,8 @@ import {
   siteFacts,
   type World,
 } from '../../src/registry/index.ts';
+import { withArena } from '../../test/support/arena-text.ts';
 import { FUNCTION, MATRIX_OWNERS, type MatrixOwner } from './owners.ts';
-
-const ARENA_START = 0xffff_ffff_c000_0000n;
-const ARENA_END = 0xffff_ffff_ff00_0000n;
-
-/** Pristine text, and an arena full of int3 behind it. */
-function withArena({ pristine, image }: World): ReadableText {
-  const start = Number(ARENA_START - image.base);
-  const end = Number(ARENA_END - image.base);
-  const isArena = (offset: number, length: number): boolean => offset >= start && offset + length <= end;
-  return {
-    contains: (offset, length) => pristine.contains(offset, length) || isArena(offset, length),
-    u8: (offset) => (isArena(offset, 1) ? 0xcc : pristine.u8(offset)),
-    bytes: (offset, length) =>
-      isArena(offset, length) ? new Uint8Array(length).fill(0xcc) : pristine.bytes(offset, length),
-  };
-}
 
 export interface MatrixKernel {
   readonly state: KernelState;

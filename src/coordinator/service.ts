@@ -3,7 +3,7 @@
  * addresses are `0x` strings, bytes lower-case hex, times ISO 8601.
  */
 import type { Errno, Fault, Holder, Result } from '../base/index.ts';
-import type { AttachRequest, GracePeriod, OwnerKind, RequestTarget, Strictness } from '../registry/index.ts';
+import type { AttachRequest, GracePeriod, OwnerKind, RequestTarget, Rule, Strictness } from '../registry/index.ts';
 
 export { type GracePeriod, OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
 
@@ -304,19 +304,8 @@ export interface SysctlView {
   readonly value: number;
 }
 
-export interface RuleView {
-  readonly id: string;
-  readonly title: string;
-  readonly errno: Errno;
-  /** One paragraph each, plain text. */
-  readonly what: string;
-  readonly why: string;
-  readonly linux: string;
-  /** Kernel versions the rule holds for, e.g. `6.0+`. */
-  readonly range: string;
-  readonly strictness: 'both' | 'safe' | 'linux';
-  readonly remedies: readonly string[];
-}
+/** A rule goes over the wire as the registry has it. */
+export type RuleView = Rule;
 
 export interface Page<T> {
   readonly items: readonly T[];

@@ -1,5 +1,6 @@
 /** The registry alone: decisions are carried out on a text of their own, without textpoke, mutex or coordinator. */
-import { type Fault, fromHex, type ReadableText, toHex } from '../../src/base/index.ts';
+
+import { type Fault, fromHex, toHex } from '../../src/base/index.ts';
 import type { KernelImage } from '../../src/image/index.ts';
 import {
   type Attachment,
@@ -22,23 +23,7 @@ import {
   type Txn,
   type World,
 } from '../../src/registry/index.ts';
-
-const ARENA_START = 0xffff_ffff_c000_0000n;
-const ARENA_END = 0xffff_ffff_ff00_0000n;
-
-/** Pristine text, and an arena full of int3 behind it. */
-function withArena(world: World): ReadableText {
-  const { pristine, image } = world;
-  const start = Number(ARENA_START - image.base);
-  const end = Number(ARENA_END - image.base);
-  const isArena = (offset: number, length: number): boolean => offset >= start && offset + length <= end;
-  return {
-    contains: (offset, length) => pristine.contains(offset, length) || isArena(offset, length),
-    u8: (offset) => (isArena(offset, 1) ? 0xcc : pristine.u8(offset)),
-    bytes: (offset, length) =>
-      isArena(offset, length) ? new Uint8Array(length).fill(0xcc) : pristine.bytes(offset, length),
-  };
-}
+import { withArena } from './arena-text.ts';
 
 export class RegistryLab {
   readonly world: World;
