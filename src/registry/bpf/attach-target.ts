@@ -9,6 +9,8 @@ import type { Place } from '../place.ts';
 import {
   BPF_DENY_LIST,
   BPF_HANGS,
+  BPF_LSM_DISABLED,
+  BPF_LSM_NOT_A_HOOK,
   BPF_NO_BTF,
   BPF_NO_SYMBOL,
   BPF_NORETURN,
@@ -171,4 +173,35 @@ export function checkAttachTarget(world: World, place: Place, program: BpfProgra
     name,
     argSizes: params.map((param) => param.size),
   });
+}
+
+/** Hooks that BPF must not answer (bpf_lsm_disabled_hooks, 6.12; 6.1 has the same but getselfattr). */
+const LSM_DISABLED = new Set(
+  [
+    'vm_enough_memory',
+    'inode_need_killpriv',
+    'inode_getsecurity',
+    'inode_listsecurity',
+    'inode_copy_up_xattr',
+    'getselfattr',
+    'getprocattr',
+    'setprocattr',
+    'key_getsecurity',
+    'audit_rule_match',
+    'xfrm_state_pol_flow_match',
+    'ismaclabel',
+  ].map((hook) => `bpf_lsm_${hook}`),
+);
+
+/** The function of an LSM hook, and whether the hook returns anything. */
+export function checkLsmHook(world: World, place: Place): Result<BpfTarget & { readonly isVoid: boolean }> {
+  const target = checkAttachTarget(world, place, { kind: 'fentry', sleepable: false });
+  if (!target.ok) return target;
+  const { name } = target.value;
+  if (!name.startsWith('bpf_lsm_'))
+    return err(refuse(BPF_LSM_NOT_A_HOOK, { detail: `${name} is not the function of an LSM hook.`, place: name }));
+  if (LSM_DISABLED.has(name))
+    return err(refuse(BPF_LSM_DISABLED, { detail: `BPF must not answer the hook of ${name}.`, place: name }));
+  const isVoid = world.image.btf?.prototype(name)?.result.kind === 'void';
+  return ok({ ...target.value, isVoid });
 }

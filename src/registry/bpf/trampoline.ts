@@ -126,7 +126,7 @@ function generate(txn: Txn, trampoline: BpfTrampoline): Result<{ at: number; siz
     prog: link.prog,
     cookie: link.cookie,
     sleepable: link.sleepable,
-    recursionChecked: true,
+    recursionChecked: link.isRecursionChecked,
   }));
   const flags = generatorFlags(trampoline.flags);
   const layout = trampoline.layout === 'seed' ? 'seed' : codeLayout;

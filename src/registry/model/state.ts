@@ -99,6 +99,8 @@ export interface TrampLink {
   readonly program: string;
   readonly cookie: bigint;
   readonly sleepable: boolean;
+  /** Entered at most once at a time on a CPU: tracing programs, not LSM ones. */
+  readonly isRecursionChecked: boolean;
 }
 
 export interface BpfTrampoline {

@@ -1,11 +1,13 @@
-import { err, invariant, ok, type Result } from '../../base/index.ts';
+import { err, type Fault, invariant, ok, type Result } from '../../base/index.ts';
 import { generateCountingProgram } from '../../jit/index.ts';
 import { dataObject, install, remove } from '../arena.ts';
-import { checkAttachTarget } from '../bpf/attach-target.ts';
-import { linkProgram, trampolineSite, unlinkProgram } from '../bpf/trampoline.ts';
-import type { BpfTrampoline, TrampLinkKind } from '../model/state.ts';
+import { type BpfTarget, checkAttachTarget, checkLsmHook } from '../bpf/attach-target.ts';
+import { allLinks, linkProgram, trampolineSite, unlinkProgram } from '../bpf/trampoline.ts';
+import type { Attachment, BpfTrampoline, TrampLinkKind } from '../model/state.ts';
+import type { Place } from '../place.ts';
+import type { Txn } from '../txn.ts';
 import { flag, type OptionSpecs, u64 } from './options.ts';
-import type { Attached, Owner } from './owner.ts';
+import type { Attached, Owner, OwnerRequest } from './owner.ts';
 
 /** sizeof(struct bpf_prog) and its aux, rounded up; only its address matters. */
 const BPF_PROG_SIZE = 256;
@@ -20,6 +22,51 @@ const OPTIONS: OptionSpecs = {
 const layoutOf = (options: Readonly<Record<string, unknown>>): BpfTrampoline['layout'] =>
   options['layout'] === 'seed' ? 'seed' : 'linux';
 
+/** What a kind of BPF program attaches to, and how its trampoline calls it. */
+interface Hook {
+  readonly target: BpfTarget;
+  readonly link: TrampLinkKind;
+  /** False for LSM programs, which may be entered again on the same CPU (bpf_prog_check_recur). */
+  readonly isRecursionChecked: boolean;
+}
+
+function attach(txn: Txn, request: OwnerRequest, hook: Hook): Result<Attached> {
+  const { identity, options } = request;
+  const { codeLayout, cpu } = txn.world;
+  const entry = install(txn, { size: PROGRAM_CODE_SIZE, what: 'bpf_prog', attachment: identity.id }, (at) =>
+    generateCountingProgram({ layout: codeLayout, at, counter: dataObject(txn, 8), cpu }),
+  );
+  const link = {
+    attachment: identity.id,
+    kind: hook.link,
+    entry,
+    prog: dataObject(txn, BPF_PROG_SIZE),
+    program: `counting:${identity.id}`,
+    cookie: u64(options, 'cookie'),
+    sleepable: flag(options, 'sleepable'),
+    isRecursionChecked: hook.isRecursionChecked,
+  };
+  const fault = linkProgram(txn, hook.target, link, layoutOf(options));
+  if (fault !== undefined) return err(fault);
+  return ok({ sites: [trampolineSite(txn, hook.target.func)], owned: [entry] });
+}
+
+function detach(txn: Txn, attachment: Attachment): Fault | undefined {
+  const func = txn.world.image.symbols.containing(attachment.sites[0] as number)?.offset;
+  invariant(func !== undefined, () => `${attachment.id} is attached to no function`);
+  const link = allLinks(txn.trampoline(func)).find((each) => each.attachment === attachment.id);
+  invariant(link !== undefined, () => `no trampoline calls ${attachment.id}`);
+  const fault = unlinkProgram(txn, func, link.kind, attachment.id);
+  if (fault !== undefined) return fault;
+  for (const at of attachment.owned) remove(txn, at, ['rcu_tasks_trace', 'rcu']);
+  return undefined;
+}
+
+function placeOf(request: OwnerRequest): Place {
+  invariant(request.target.kind === 'place', 'a BPF program has one function');
+  return request.target.place;
+}
+
 /** BPF_PROG_TYPE_TRACING. Source: kernel/bpf/syscall.c bpf_tracing_prog_attach (6.12). */
 function tracingOwner(kind: TrampLinkKind): Owner {
   return {
@@ -27,39 +74,32 @@ function tracingOwner(kind: TrampLinkKind): Owner {
     options: OPTIONS,
     takes: [],
     attach(txn, request): Result<Attached> {
-      const { identity, options } = request;
-      invariant(request.target.kind === 'place', () => `${kind} has one function`);
-      const sleepable = flag(options, 'sleepable');
-      const target = checkAttachTarget(txn.world, request.target.place, { kind, sleepable });
+      const program = { kind, sleepable: flag(request.options, 'sleepable') };
+      const target = checkAttachTarget(txn.world, placeOf(request), program);
       if (!target.ok) return target;
-      const { codeLayout, cpu } = txn.world;
-      const entry = install(txn, { size: PROGRAM_CODE_SIZE, what: 'bpf_prog', attachment: identity.id }, (at) =>
-        generateCountingProgram({ layout: codeLayout, at, counter: dataObject(txn, 8), cpu }),
-      );
-      const link = {
-        attachment: identity.id,
-        kind,
-        entry,
-        prog: dataObject(txn, BPF_PROG_SIZE),
-        program: `counting:${identity.id}`,
-        cookie: u64(options, 'cookie'),
-        sleepable,
-      };
-      const fault = linkProgram(txn, target.value, link, layoutOf(options));
-      if (fault !== undefined) return err(fault);
-      return ok({ sites: [trampolineSite(txn, target.value.func)], owned: [entry] });
+      return attach(txn, request, { target: target.value, link: kind, isRecursionChecked: true });
     },
-    detach(txn, attachment) {
-      const func = txn.world.image.symbols.containing(attachment.sites[0] as number)?.offset;
-      invariant(func !== undefined, () => `${attachment.id} is attached to no function`);
-      const fault = unlinkProgram(txn, func, kind, attachment.id);
-      if (fault !== undefined) return fault;
-      for (const at of attachment.owned) remove(txn, at, ['rcu_tasks_trace', 'rcu']);
-      return undefined;
-    },
+    detach,
   };
 }
 
 export const fentryOwner: Owner = tracingOwner('fentry');
 export const fexitOwner: Owner = tracingOwner('fexit');
 export const fmodRetOwner: Owner = tracingOwner('fmod_ret');
+
+/**
+ * BPF_PROG_TYPE_LSM with BPF_LSM_MAC: attached to the hook's own function, `bpf_lsm_file_open`; to an fexit when the hook returns nothing, else to an
+ * fmod_ret. Source: kernel/bpf/bpf_lsm.c bpf_lsm_verify_prog, kernel/bpf/trampoline.c bpf_attach_type_to_tramp (6.12; 6.1 alike).
+ */
+export const lsmOwner: Owner = {
+  kind: 'lsm',
+  options: { cookie: { type: 'u64' }, sleepable: { type: 'boolean', isBuilt: false } },
+  takes: [],
+  attach(txn, request): Result<Attached> {
+    const target = checkLsmHook(txn.world, placeOf(request));
+    if (!target.ok) return target;
+    const link = target.value.isVoid ? 'fexit' : 'fmod_ret';
+    return attach(txn, request, { target: target.value, link, isRecursionChecked: false });
+  },
+  detach,
+};

@@ -1,5 +1,5 @@
 import type { OwnerKind } from '../model/request.ts';
-import { fentryOwner, fexitOwner, fmodRetOwner } from './bpf-tracing.ts';
+import { fentryOwner, fexitOwner, fmodRetOwner, lsmOwner } from './bpf-tracing.ts';
 import { fprobeOwner, kprobeMultiOwner, kretprobeMultiOwner } from './fprobe.ts';
 import { ftraceDirectOwner, ftraceOwner } from './ftrace.ts';
 import { jumpLabelOwner } from './jump-label.ts';
@@ -23,6 +23,7 @@ export const OWNERS: ReadonlyMap<OwnerKind, Owner> = new Map(
     fentryOwner,
     fexitOwner,
     fmodRetOwner,
+    lsmOwner,
     livepatchOwner,
     jumpLabelOwner,
     staticCallOwner,

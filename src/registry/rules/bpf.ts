@@ -110,6 +110,30 @@ export const BPF_NORETURN: Rule = {
   remedies: ['Use fentry.'],
 };
 
+export const BPF_LSM_NOT_A_HOOK: Rule = {
+  id: 'bpf.lsm.not-a-hook',
+  title: 'Not the function of an LSM hook',
+  errno: 'EINVAL',
+  what: 'An LSM program is refused at a function that is not named `bpf_lsm_` and the hook.',
+  why: 'The BPF security module has an empty function for every hook, and its programs attach to those. `security_file_open` calls the hooks of all modules; `bpf_lsm_file_open` is BPF’s.',
+  linux: 'bpf_lsm_verify_prog, kernel/bpf/bpf_lsm.c (6.12)',
+  range: '5.7+',
+  strictness: 'both',
+  remedies: ['Name the hook’s function, `bpf_lsm_file_open`; for `security_*` use fmod_ret.'],
+};
+
+export const BPF_LSM_DISABLED: Rule = {
+  id: 'bpf.lsm.hook-disabled',
+  title: 'BPF must not answer this hook',
+  errno: 'EINVAL',
+  what: 'An LSM program is refused at hooks whose return value is more than a verdict (getprocattr, inode_getsecurity, vm_enough_memory and a few more).',
+  why: 'A program’s answer there would be taken for a length or an amount of memory.',
+  linux: 'bpf_lsm_disabled_hooks, kernel/bpf/bpf_lsm.c (6.12)',
+  range: '6.1 and 6.12 (stable)',
+  strictness: 'both',
+  remedies: ['Watch the hook with fexit on `security_*`.'],
+};
+
 export const BPF_HANGS: Rule = {
   id: 'bpf.target.hangs',
   title: 'On this kernel the machine would hang',
@@ -208,6 +232,8 @@ export const BPF_RULES: readonly Rule[] = [
   BPF_NOT_MODIFIABLE,
   BPF_NOT_SLEEPABLE,
   BPF_NORETURN,
+  BPF_LSM_NOT_A_HOOK,
+  BPF_LSM_DISABLED,
   BPF_HANGS,
   BPF_IPMODIFY_ORDER,
   BPF_NOT_PATCHABLE,

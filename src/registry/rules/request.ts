@@ -9,7 +9,7 @@ export const KIND_NOT_BUILT: Rule = {
   linux: 'no counterpart',
   range: 'all',
   strictness: 'both',
-  remedies: ['Kinds that are built: kprobe, kretprobe, ftrace, ftrace_direct, fentry.'],
+  remedies: ['Every kind of the contract but freplace is built.'],
 };
 
 export const OPTION_NOT_BUILT: Rule = {

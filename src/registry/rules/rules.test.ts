@@ -66,6 +66,18 @@ const bodyIs =
   (image: KernelImage): KernelImage =>
     withBytes(image, (image.symbols.offsetOf(F) as number) + 9, hex);
 
+/** The image with a function called something else. */
+function calling(image: KernelImage, name: string, other: string): KernelImage {
+  const { symbols, btf } = image;
+  const real = (asked: string): string => (asked === other ? name : asked);
+  assert.ok(btf !== undefined);
+  return {
+    ...image,
+    symbols: { ...symbols, byName: (n) => symbols.byName(real(n)), offsetOf: (n) => symbols.offsetOf(real(n)) },
+    btf: { ...btf, id: (n) => btf.id(real(n)), prototype: (n) => btf.prototype(real(n)) },
+  };
+}
+
 /** A link that the interface cannot make yet: the same program twice. */
 function linkTwice(lab: RegistryLab, count: number, program: (index: number) => string): Fault {
   const txn = lab.view();
@@ -79,6 +91,7 @@ function linkTwice(lab: RegistryLab, count: number, program: (index: number) => 
       program: program(i),
       cookie: 0n,
       sleepable: false,
+      isRecursionChecked: true,
     };
     const fault = linkProgram(txn, { func, name: F, argSizes: [8, 4] }, link, 'linux');
     if (fault !== undefined) return fault;
@@ -288,6 +301,11 @@ const MORE_CASES: Readonly<Record<string, Case>> = {
   'bpf.target.not-modifiable': { refuse: asked('fmod_ret', F) },
   'bpf.target.not-sleepable': { refuse: asked('fentry', F, { sleepable: true }) },
   'bpf.target.noreturn': { refuse: asked('fexit', 'do_exit') },
+  'bpf.lsm.not-a-hook': { refuse: asked('lsm', F) },
+  'bpf.lsm.hook-disabled': {
+    refuse: asked('lsm', 'bpf_lsm_getprocattr'),
+    image: (image) => calling(image, F, 'bpf_lsm_getprocattr'),
+  },
   'bpf.target.hangs': { refuse: asked('fentry', '__rcu_read_lock'), image: of61 },
   'bpf.trampoline.ipmodify-order': {
     refuse: (lab) => {
