@@ -15,7 +15,6 @@ import {
 import { KernelText, type PokeMachine, type PokeSummary, TextMutex, type TextMutexHeld } from '../textpoke/index.ts';
 import { carryOut } from './carry-out.ts';
 import { EventLog } from './event-log.ts';
-import type { PlanKernel } from './plan-situation.ts';
 import type { Caller, TextMutexListener } from './service.ts';
 
 /** No simulated CPU runs yet, so a sync round has nobody to wait for; it is counted all the same. */
@@ -137,6 +136,9 @@ export class Kernel {
       if (!this.state.quarantined.has(at)) this.events.append('quarantined', { place: view.place(at), ...found });
   }
 }
+
+/** What planning reads of a kernel. The world may be that of another kernel version than the one whose rules decide here. */
+export type PlanKernel = Pick<Kernel, 'world' | 'state' | 'text' | 'events' | 'clock'>;
 
 export const granted = (decision: Decision): Result<Extract<Decision['outcome'], { kind: 'granted' }>, Fault> =>
   decision.outcome.kind === 'granted' ? ok(decision.outcome) : err(decision.outcome.fault);

@@ -1,10 +1,7 @@
 import { type AttachRequest, type Decision, decideAttach, decideDetach, type KernelState } from '../registry/index.ts';
-import type { Kernel } from './kernel.ts';
+import type { PlanKernel } from './kernel.ts';
 import { ForkText } from './plan-text.ts';
 import type { Caller, PlanStep } from './service.ts';
-
-/** What planning reads of a kernel. The world may be that of another kernel version than the one whose rules decide here. */
-export type PlanKernel = Pick<Kernel, 'world' | 'state' | 'text' | 'events' | 'clock'>;
 
 /** A kernel as it would be: what decisions read and lead to. Reading one is safe until the real kernel's text changes. */
 export interface Situation {

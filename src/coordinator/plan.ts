@@ -8,8 +8,8 @@ import {
   refuse,
 } from '../registry/index.ts';
 import { SITES_SHOWN, siteAnswers } from './answers.ts';
+import type { PlanKernel } from './kernel.ts';
 import { estimateOf, planCost } from './plan-cost.ts';
-import type { PlanKernel } from './plan-situation.ts';
 import { after, plannedId, present, type Situation, tryStep } from './plan-situation.ts';
 import { toProblem } from './problem.ts';
 import { type TrialBudget, trialBudget, withTriedRemedies } from './remedies.ts';

@@ -4,7 +4,7 @@
  */
 import type { Fault, Holder } from '../base/index.ts';
 import type { Attachment, AttachRequest, Decision } from '../registry/index.ts';
-import type { PlanKernel } from './plan-situation.ts';
+import type { PlanKernel } from './kernel.ts';
 import { after, type Situation, stepOf, type TrialIdentity, tryAttach, tryDetach } from './plan-situation.ts';
 import { type Change, otherChoices } from './remedy-choices.ts';
 import type { Caller } from './service.ts';

@@ -1,6 +1,6 @@
 /** Which steps of a plan can matter to each other at all: those that meet in a function, or share something global. */
 import { type AttachRequest, locate, parsePlace } from '../registry/index.ts';
-import type { PlanKernel } from './plan-situation.ts';
+import type { PlanKernel } from './kernel.ts';
 import { stepOf } from './plan-situation.ts';
 import { type Search, take } from './solve-search.ts';
 

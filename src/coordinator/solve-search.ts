@@ -1,8 +1,8 @@
 /** Trying orders of steps on copies of the kernel, under a bound. */
 import type { Fault } from '../base/index.ts';
 import type { Decision, KernelState, TextOp } from '../registry/index.ts';
+import type { PlanKernel } from './kernel.ts';
 import { forbidden } from './plan.ts';
-import type { PlanKernel } from './plan-situation.ts';
 import { after, plannedId, present, type Situation, stepOf, tryStep } from './plan-situation.ts';
 import type { Caller, PlanStep } from './service.ts';
 

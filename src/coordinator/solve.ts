@@ -1,5 +1,5 @@
+import type { PlanKernel } from './kernel.ts';
 import { plan, planInOrder } from './plan.ts';
-import type { PlanKernel } from './plan-situation.ts';
 import { stepOf } from './plan-situation.ts';
 import { toProblem } from './problem.ts';
 import type { Caller, ConflictAnswer, PlanAnswer, PlanStep } from './service.ts';
