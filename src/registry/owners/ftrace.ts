@@ -9,6 +9,8 @@ import { newOps } from '../ftrace/new-ops.ts';
 import { ftraceUsable, registerFtraceFunction, unregisterFtraceFunction } from '../ftrace/ops.ts';
 import { OPS } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
+import { FTRACE_CHANGES_STACK } from '../rules/ftrace.ts';
+import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
 import { targetSites, tracerSites, withIndex } from './ftrace-targets.ts';
 import { flag, type Options } from './options.ts';
@@ -41,12 +43,15 @@ export const ftraceOwner: Owner = {
   options: {
     saveRegs: { type: 'boolean' },
     ipmodify: { type: 'boolean' },
+    changesStack: { type: 'boolean' },
     recursion: { type: 'boolean' },
     tracer: { type: 'enum', values: ['function', 'function_graph'], built: ['function', 'function_graph'] },
   },
   takes: ['places', 'pattern'],
   attach(txn, request): Result<Attached> {
     const { options, identity, target } = request;
+    if (flag(options, 'changesStack'))
+      return err(refuse(FTRACE_CHANGES_STACK, { detail: 'Callbacks of an ftrace ops cannot change the stack.' }));
     const unusable = ftraceUsable(txn, callbackOf(options));
     if (unusable !== undefined) return err(unusable);
     const sites = options['tracer'] === undefined ? targetSites(txn, target) : tracerSites(txn, target);

@@ -301,6 +301,7 @@ const MORE_CASES: Readonly<Record<string, Case>> = {
   'bpf.target.not-modifiable': { refuse: asked('fmod_ret', F) },
   'bpf.target.not-sleepable': { refuse: asked('fentry', F, { sleepable: true }) },
   'bpf.target.noreturn': { refuse: asked('fexit', 'do_exit') },
+  'ftrace.changes-stack.not-taken': { refuse: asked('ftrace', F, { changesStack: true }) },
   'bpf.lsm.not-a-hook': { refuse: asked('lsm', F) },
   'bpf.lsm.hook-disabled': {
     refuse: asked('lsm', 'bpf_lsm_getprocattr'),
