@@ -109,6 +109,12 @@ export const SHAPES: Readonly<Partial<Record<OwnerKind, Shape>>> = {
   fentry: bpf(6),
   fexit: bpf(4),
   fmod_ret: bpf(2),
+  lsm: {
+    weight: 1,
+    // Hooks of a real kernel, one that returns a verdict and one that returns nothing; the built-in kernel has neither.
+    targets: ['bpf_lsm_file_open', 'bpf_lsm_file_free_security'],
+    options: fc.record({ cookie: fc.nat() }, { requiredKeys: [] }),
+  },
   livepatch: {
     weight: 4,
     moreFuncs,
