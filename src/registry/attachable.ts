@@ -1,7 +1,7 @@
 /** Which kinds of owner a function can take at all, before anybody holds it: what `GET /v1/symbols` answers. */
 import type { KernelSymbol } from '../image/index.ts';
 import { isEndbr, NOP5, prepareKprobeInsn } from '../insn/index.ts';
-import { functionProblem } from './bpf/attach-target.ts';
+import { functionProblem, programProblem } from './bpf/attach-target.ts';
 import { unsafeAddress } from './kprobe/address-safe.ts';
 import { recoveredBytes } from './kprobe/recovered.ts';
 import { initialState } from './model/initial-state.ts';
@@ -68,11 +68,7 @@ export function attachable(world: World, symbol: KernelSymbol): Attachable {
   if (!hasSite) why['ftrace'] = noSite;
   const fentry = fentryProblem(world, entry, symbol.name);
   if (fentry !== undefined) why['fentry'] = fentry;
-  // Only security_* is certain from the name; the other modifiable functions are listed in BTF id sets.
-  const isHook = symbol.name.startsWith('security_');
-  const fmodRet =
-    fentry ??
-    (isHook ? undefined : `${symbol.name} is not named security_*, and no id set that allows fmod_ret is read.`);
+  const fmodRet = fentry ?? programProblem(world, symbol.name, { kind: 'fmod_ret', sleepable: false })?.detail;
   if (fmodRet !== undefined) why['fmodRet'] = fmodRet;
   const namesakes = world.image.symbols.byName(symbol.name).length;
   const livepatch = !hasSite ? noSite : namesakes > 1 ? `${namesakes} symbols are called ${symbol.name}.` : undefined;

@@ -119,7 +119,7 @@ const KF_SLEEPABLE = 1 << 5;
 const WORD = 8;
 
 /** What fexit, fmod_ret and sleepable programs need on top. */
-function programProblem(world: World, name: string, program: BpfProgramKind): TargetProblem | undefined {
+export function programProblem(world: World, name: string, program: BpfProgramKind): TargetProblem | undefined {
   const { btf } = world.image;
   const id = btf?.id(name);
   const flags = id === undefined ? undefined : world.image.fmodretIds.get(id);
