@@ -145,20 +145,25 @@ function otherOrder(trials: Trials, holders: readonly Attachment[]): readonly st
   });
 }
 
-/** Those that are there with another choice of options, then this one. */
+/** Those that are there attached afresh, with another choice of options only where that is what helps; then this one. */
 function changedHolders(trials: Trials, holders: readonly Attachment[]): readonly string[] {
-  return holders.slice(0, ALONE_MAX).flatMap((holder) =>
-    otherChoices(requestOf(holder))
-      .filter(
-        (change: Change) =>
-          change.isOtherKind !== true &&
-          works(trials, [detaching(trials, holder), attachingAgain(trials, holder, change.request), attaching(trials)]),
-      )
+  const worksAfresh = (holder: Attachment, request?: AttachRequest): boolean =>
+    works(trials, [detaching(trials, holder), attachingAgain(trials, holder, request), attaching(trials)]);
+  return holders.slice(0, ALONE_MAX).flatMap((holder) => {
+    const name = nameOf(holder);
+    const isPlanned = stepOf(holder.id) !== undefined;
+    if (worksAfresh(holder)) {
+      const later = isPlanned ? `Put ${name} right before this step` : `Detach ${name} and attach it again before this`;
+      const asked = `detach ${name} and attach it again before this`;
+      return [`${who(trials, [holder], later, asked)}; then both are granted.`];
+    }
+    return otherChoices(requestOf(holder))
+      .filter((change: Change) => change.isOtherKind !== true && worksAfresh(holder, change.request))
       .map(({ how }) => {
-        const what = `${nameOf(holder)}${stepOf(holder.id) === undefined ? ' again' : ''} ${how}`;
+        const what = `${name}${isPlanned ? '' : ' again'} ${how}`;
         return `${who(trials, [holder], `Attach ${what}`, `attach ${what}`)}; then both are granted.`;
-      }),
-  );
+      });
+  });
 }
 
 function withoutHolders(trials: Trials, holders: readonly Attachment[]): readonly string[] {
