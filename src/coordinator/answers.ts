@@ -38,13 +38,15 @@ export function siteAnswers(
   });
 }
 
+export const areShown = (count: number, isAll: boolean): boolean => isAll || count <= SITES_SHOWN;
+
 /** `sites` when there are few or all are asked for. */
 export function shownSites<T>(
   count: number,
   isAll: boolean,
   make: () => readonly T[],
 ): { readonly sites?: readonly T[] } {
-  return isAll || count <= SITES_SHOWN ? { sites: make() } : {};
+  return areShown(count, isAll) ? { sites: make() } : {};
 }
 
 export function attachmentView(view: Txn, attachment: Attachment, isAll: boolean): AttachmentView {

@@ -13,7 +13,7 @@ import {
   type TextOp,
 } from '../registry/index.ts';
 import { resetText, type TextMutexHeld } from '../textpoke/index.ts';
-import { attachmentView, costAnswer, shownSites, siteAnswers, wireAddress } from './answers.ts';
+import { areShown, attachmentView, costAnswer, shownSites, siteAnswers, wireAddress } from './answers.ts';
 import { type Cost, granted, type Kernel } from './kernel.ts';
 import { notPermitted } from './plan.ts';
 import { present } from './plan-situation.ts';
@@ -60,9 +60,15 @@ export function reject(
   return err(fault);
 }
 
-/** The text before a decision's ops are carried out stays readable behind them through an overlay of the bytes they replace. */
-function textBefore(kernel: Kernel, sites: readonly number[]): ReadonlyMap<number, Uint8Array> {
-  return new Map(sites.map((at) => [at, kernel.text.bytes(at, kernel.text.contains(at, 6) ? 6 : 1)]));
+/** Live text that keeps showing these sites as they are now, when an answer is going to show them at all. */
+function textBefore(kernel: Kernel, sites: readonly number[], isAll: boolean): OverlayText {
+  const overlay = new OverlayText(kernel.text);
+  if (!areShown(sites.length, isAll)) return overlay;
+  for (const at of sites) {
+    const bytes = kernel.text.bytes(at, kernel.text.contains(at, 6) ? 6 : 1);
+    overlay.apply({ kind: 'install', at, bytes, what: 'before' });
+  }
+  return overlay;
 }
 
 function movedOn(kernel: Kernel, attachment: Attachment, ifMatch: number | undefined): Fault | undefined {
@@ -111,7 +117,8 @@ function attachHeld(
     const { attachment, verdict } = outcome.value;
     const stale = movedOn(kernel, attachment, options.ifMatch);
     if (stale !== undefined) return reject(kernel, caller, what, stale);
-    const before = overlayOf(kernel, attachment.sites);
+    const isAll = options.allSites === true;
+    const before = textBefore(kernel, attachment.sites, isAll);
     const cost = kernel.apply(held, decision, {
       client: caller.client,
       attachment: attachment.id,
@@ -143,21 +150,12 @@ function attachHeld(
       client: attachment.client,
       verdict: verdict === 'chained' || verdict === 'shared' ? verdict : 'attached',
       siteCount: sites.length,
-      ...shownSites(sites.length, options.allSites === true, () =>
-        siteAnswers(kernel.view(), sites, before, kernel.text),
-      ),
+      ...shownSites(sites.length, isAll, () => siteAnswers(kernel.view(), sites, before, kernel.text)),
       cost: costAnswer(cost, cost.textMutexHeldUs),
       sequence,
       warnings: decision.warnings,
     });
   });
-}
-
-/** Live text that keeps showing these sites as they are now. */
-function overlayOf(kernel: Kernel, sites: readonly number[]): OverlayText {
-  const overlay = new OverlayText(kernel.text);
-  for (const [at, bytes] of textBefore(kernel, sites)) overlay.apply({ kind: 'install', at, bytes, what: 'before' });
-  return overlay;
 }
 
 function own(kernel: Kernel, caller: Caller, id: string): Result<Attachment> {
@@ -184,14 +182,12 @@ function detachHeld(
   readonly decision: Decision;
   readonly cost: Cost;
   readonly sequence: number;
-  readonly before: OverlayText;
 }> {
   const attachment = own(kernel, caller, id);
   if (!attachment.ok) return reject(kernel, caller, { detach: id }, attachment.fault);
   const decision = decideDetach(kernel.world, kernel.state, kernel.text, id);
   const outcome = granted(decision);
   const { kind, client, sites } = attachment.value;
-  const before = overlayOf(kernel, sites);
   const cost = kernel.apply(held, decision, { client: caller.client, attachment: id, kind });
   if (!outcome.ok) return reject(kernel, caller, { detach: id }, outcome.fault);
   const { sequence } = kernel.events.append('detached', {
@@ -203,7 +199,7 @@ function detachHeld(
     places: placesOf(kernel, sites),
   });
   announcePokes(kernel, caller, id, decision.ops);
-  return ok({ decision, cost, sequence, before });
+  return ok({ decision, cost, sequence });
 }
 
 export function detach(
@@ -214,16 +210,16 @@ export function detach(
 ): Promise<Result<DetachAnswer>> {
   return kernel.exclusively(caller, 'detach', (held) => {
     const sites = kernel.state.attachments.get(id)?.sites ?? [];
+    const isAll = options.allSites === true;
+    const before = textBefore(kernel, sites, isAll);
     const done = detachHeld(kernel, held, caller, id);
     if (!done.ok) return done;
-    const { decision, cost, sequence, before } = done.value;
+    const { decision, cost, sequence } = done.value;
     return ok({
       id,
       verdict: 'detached' as const,
       siteCount: sites.length,
-      ...shownSites(sites.length, options.allSites === true, () =>
-        siteAnswers(kernel.view(), sites, before, kernel.text),
-      ),
+      ...shownSites(sites.length, isAll, () => siteAnswers(kernel.view(), sites, before, kernel.text)),
       restored: restoredSites(kernel, sites),
       cost: costAnswer(cost, cost.textMutexHeldUs),
       sequence,

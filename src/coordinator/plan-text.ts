@@ -1,6 +1,6 @@
 import { Map as ImmutableMap } from 'immutable';
 import type { ReadableText } from '../base/index.ts';
-import type { TextOp } from '../registry/index.ts';
+import { type TextOp, writesOf } from '../registry/index.ts';
 
 const LINE_BITS = 6;
 const LINE = 1 << LINE_BITS;
@@ -14,19 +14,6 @@ function lineOf(below: ReadableText, index: number): Uint8Array {
   const line = new Uint8Array(LINE);
   for (let i = 0; i < LINE; i++) if (below.contains(start + i, 1)) line[i] = below.u8(start + i);
   return line;
-}
-
-function* writesOf(op: TextOp): Generator<readonly [number, Uint8Array]> {
-  switch (op.kind) {
-    case 'remove':
-      yield [op.at, new Uint8Array(op.expected.length).fill(0xcc)];
-      return;
-    case 'batch':
-      for (const change of op.changes) yield [change.at, change.bytes];
-      return;
-    default:
-      yield [op.at, op.bytes];
-  }
 }
 
 /**

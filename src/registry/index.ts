@@ -34,7 +34,7 @@ export {
 export { type FaultDetails, type Rule, refuse } from './rules/rule.ts';
 export { type SiteFacts, siteFacts } from './site-view.ts';
 export { decideSysctl, readSysctl, SYSCTLS, type Sysctl, type SysctlName } from './sysctl/sysctl.ts';
-export { forecast, type GracePeriod, type OpCost, type TextChange, type TextOp } from './text-op.ts';
+export { forecast, type GracePeriod, type OpCost, type TextChange, type TextOp, writesOf } from './text-op.ts';
 export type { Txn } from './txn.ts';
 export { kernelView, VIEW_NAMES } from './views/views.ts';
 export { BUILT_KERNELS, describePlace, ftraceLocation, makeWorld, type RulesKernel, type World } from './world.ts';

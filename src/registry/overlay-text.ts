@@ -1,5 +1,5 @@
 import { invariant, type ReadableText } from '../base/index.ts';
-import type { TextOp } from './text-op.ts';
+import { type TextOp, writesOf } from './text-op.ts';
 
 /** Text as it would be after some ops, over text that stays as it is: decisions and plans read through it. */
 export class OverlayText implements ReadableText {
@@ -29,20 +29,7 @@ export class OverlayText implements ReadableText {
   }
 
   apply(op: TextOp): void {
-    switch (op.kind) {
-      case 'install':
-        this.#write(op.at, op.bytes);
-        return;
-      case 'remove':
-        this.#write(op.at, new Uint8Array(op.expected.length).fill(0xcc));
-        return;
-      case 'byte':
-      case 'poke':
-        this.#write(op.at, op.bytes);
-        return;
-      case 'batch':
-        for (const change of op.changes) this.#write(change.at, change.bytes);
-    }
+    for (const [at, bytes] of writesOf(op)) this.#write(at, bytes);
   }
 
   #write(at: number, bytes: Uint8Array): void {

@@ -55,3 +55,17 @@ export function forecast(ops: readonly TextOp[]): OpCost {
   }
   return { pokes, batches, syncRounds };
 }
+
+/** What text has after an op: places with their new bytes. */
+export function* writesOf(op: TextOp): Generator<readonly [number, Uint8Array]> {
+  switch (op.kind) {
+    case 'remove':
+      yield [op.at, new Uint8Array(op.expected.length).fill(0xcc)];
+      return;
+    case 'batch':
+      for (const change of op.changes) yield [change.at, change.bytes];
+      return;
+    default:
+      yield [op.at, op.bytes];
+  }
+}

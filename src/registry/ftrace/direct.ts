@@ -3,6 +3,7 @@
  * Source: kernel/trace/ftrace.c register_ftrace_direct, unregister_ftrace_direct, __modify_ftrace_direct (6.12).
  */
 import type { Fault } from '../../base/index.ts';
+import { blankOps } from '../model/blank-ops.ts';
 import { OPS } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
 import { directHolders } from '../owners/holders.ts';
@@ -62,19 +63,12 @@ export function unregisterFtraceDirect(txn: Txn, id: string, address: number): F
 export function modifyFtraceDirect(txn: Txn, id: string, address: number): Fault | undefined {
   const ops = txn.op(id);
   const helper: FtraceOps = {
-    id: `modify_ftrace_direct:${id}`,
+    // Never called with its ops, so it needs no address.
+    ...blankOps(`modify_ftrace_direct:${id}`, 0n),
     flags: OPS.INITIALIZED | OPS.STUB,
     func: { at: symbolsOf(txn).ftraceStub, symbol: 'ftrace_stub' },
-    pointer: 0n,
-    position: undefined,
     filter: ops.filter,
-    opsFunc: 'none',
-    trampoline: undefined,
-    trampolineSize: 0,
     directCall: address,
-    attachment: undefined,
-    bpfFunction: undefined,
-    livepatchedFunction: undefined,
   };
   txn.setOp(helper);
   const joined = startup(txn, helper.id);

@@ -17,14 +17,6 @@ export const hasHitBreak = (txn: Txn, addr: number): boolean => txn.kgdb.get(add
 
 export const breakpointCount = (txn: Txn): number => txn.kgdb.count((each) => each.attachment !== undefined);
 
-/** The attachments whose breakpoint stands in [at, at + length). */
-export function breakpointsIn(txn: Txn, at: number, length: number): readonly string[] {
-  const found: string[] = [];
-  for (const [addr, { attachment }] of txn.kgdb)
-    if (addr >= at && addr < at + length && attachment !== undefined) found.push(attachment);
-  return found;
-}
-
 export function setBreakpoint(txn: Txn, addr: number, attachment: string): void {
   const saved = txn.text.u8(addr);
   txn.emit({ kind: 'byte', at: addr, expected: Uint8Array.of(saved), bytes: INT3, what: 'kgdb_arch_set_breakpoint' });

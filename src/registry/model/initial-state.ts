@@ -1,6 +1,7 @@
-import { Map as ImmutableMap, Set as ImmutableSet } from 'immutable';
+import { Map as ImmutableMap } from 'immutable';
 import { KPROBE_FTRACE_OPS, KPROBE_IPMODIFY_OPS } from '../kprobe/arm.ts';
 import type { World } from '../world.ts';
+import { blankOps } from './blank-ops.ts';
 import { OPS } from './flags.ts';
 import type { FtraceOps, KernelState } from './state.ts';
 
@@ -10,23 +11,11 @@ const DATA_START = 0xffff_c900_0000_0000n;
 const GENERATED_CODE_START = 0xffff_ffff_c100_0000n;
 
 /** One of the two ftrace_ops in core kernel data that all kprobes at function entries share (kernel/kprobes.c). */
-function kprobeOps(world: World, id: string, flags: number, pointer: bigint): FtraceOps {
-  return {
-    id,
-    flags: OPS.INITIALIZED | OPS.SAVE_REGS | flags,
-    func: { at: world.kprobeFtraceHandler ?? 0, symbol: 'kprobe_ftrace_handler' },
-    pointer,
-    position: undefined,
-    filter: ImmutableSet<number>(),
-    opsFunc: 'none',
-    trampoline: undefined,
-    trampolineSize: 0,
-    directCall: undefined,
-    attachment: undefined,
-    bpfFunction: undefined,
-    livepatchedFunction: undefined,
-  };
-}
+const kprobeOps = (world: World, id: string, flags: number, pointer: bigint): FtraceOps => ({
+  ...blankOps(id, pointer),
+  flags: OPS.INITIALIZED | OPS.SAVE_REGS | flags,
+  func: { at: world.kprobeFtraceHandler ?? 0, symbol: 'kprobe_ftrace_handler' },
+});
 
 /** A kernel that has booted and that nobody has attached to. */
 export function initialState(world: World): KernelState {
