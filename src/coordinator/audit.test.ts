@@ -6,6 +6,7 @@ import { err, fromHex, ManualClock, ok, seededPrng, textOffset, toHex } from '..
 import type { AttachRequest, Strictness } from '../registry/index.ts';
 import { textPoke } from '../textpoke/index.ts';
 import { audit } from './audit.ts';
+import type { CommandTurn } from './command.ts';
 import { attach, detach, reset } from './commands.ts';
 import { Kernel } from './kernel.ts';
 import { patchedSites } from './queries.ts';
@@ -20,7 +21,7 @@ const siteOf = (kernel: Kernel, name: string): number => (kernel.world.image.sym
 
 /** Writes text behind the registry's back, as a foreign module would: under text_mutex, through text_poke, and owned by nobody. */
 async function vandalize(kernel: Kernel, at: number, bytes: string): Promise<void> {
-  const done = await kernel.exclusively(ME, 'vandal', (held) => {
+  const run = ({ held }: CommandTurn) => {
     const poked = textPoke(held, kernel.text, {
       at: textOffset(at),
       expected: kernel.text.bytes(at, bytes.length / 2),
@@ -28,8 +29,9 @@ async function vandalize(kernel: Kernel, at: number, bytes: string): Promise<voi
       by: { client: 'vandal', kind: 'module', reason: 'vandal' },
       notExecuting: 'no CPU runs',
     });
-    return poked.ok ? ok(true) : err({ errno: 'EINVAL', rule: 'test', detail: 'mismatch' });
-  });
+    return poked.ok ? ok(true) : err({ errno: 'EINVAL' as const, rule: 'test', detail: 'mismatch' });
+  };
+  const done = await kernel.execute({ kind: 'vandal', describe: () => 'vandal', run }, ME, {});
   assert.ok(done.ok);
 }
 

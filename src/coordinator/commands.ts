@@ -12,8 +12,9 @@ import {
   refuse,
   type TextOp,
 } from '../registry/index.ts';
-import { resetText, type TextMutexHeld } from '../textpoke/index.ts';
+import { resetText } from '../textpoke/index.ts';
 import { areShown, attachmentView, costAnswer, shownSites, siteAnswers, wireAddress } from './answers.ts';
+import type { Command, CommandTurn } from './command.ts';
 import { type Cost, granted, type Kernel } from './kernel.ts';
 import { notPermitted } from './plan.ts';
 import { present } from './plan-situation.ts';
@@ -87,26 +88,25 @@ export async function attach(
   request: AttachRequest,
   options: { readonly ifMatch?: number; readonly allSites?: boolean },
 ): Promise<Result<AttachAnswer>> {
-  const done = await attachHeld(kernel, caller, request, options);
+  const done = await kernel.execute(ATTACH, caller, { request, ...options });
   if (done.ok) return done;
   const identity = { id: 'trial', client: caller.client, tenant: caller.tenant, ahead: 0 };
   return err(withTriedRemedies(kernel, caller, { request, fault: done.fault, situation: present(kernel), identity }));
 }
 
-function attachHeld(
-  kernel: Kernel,
-  caller: Caller,
-  request: AttachRequest,
-  options: { readonly ifMatch?: number; readonly allSites?: boolean },
-): Promise<Result<AttachAnswer>> {
-  const what = { kind: request.kind, target: request.target };
-  return kernel.exclusively(caller, `attach ${request.kind}`, (held) => {
-    const identity = {
-      id: kernel.newId('att'),
-      client: caller.client,
-      tenant: caller.tenant,
-      nowMs: kernel.clock.now(),
-    };
+interface AttachInput {
+  readonly request: AttachRequest;
+  readonly ifMatch?: number;
+  readonly allSites?: boolean;
+}
+
+export const ATTACH: Command<AttachInput, AttachAnswer> = {
+  kind: 'attach',
+  describe: ({ request }) => `attach ${request.kind}`,
+  run({ kernel, held, caller, now }, { request, ...options }) {
+    const what = { kind: request.kind, target: request.target };
+    const { client, tenant } = caller;
+    const identity = { id: now.newId('att'), client, tenant, nowMs: now.ms };
     const input = { request, identity, sequence: kernel.events.next };
     const decision = decideAttach(kernel.world, kernel.state, kernel.text, input);
     const outcome = granted(decision);
@@ -155,8 +155,8 @@ function attachHeld(
       sequence,
       warnings: decision.warnings,
     });
-  });
-}
+  },
+};
 
 function own(kernel: Kernel, caller: Caller, id: string): Result<Attachment> {
   const attachment = kernel.state.attachments.get(id);
@@ -173,10 +173,8 @@ function restoredSites(kernel: Kernel, sites: readonly number[]): readonly strin
   return sites.filter(isPristine).map((at) => wireAddress(kernel.world, at));
 }
 
-function detachHeld(
-  kernel: Kernel,
-  held: TextMutexHeld,
-  caller: Caller,
+function detachOne(
+  { kernel, held, caller }: Omit<CommandTurn, 'now'>,
   id: string,
 ): Result<{
   readonly decision: Decision;
@@ -202,17 +200,22 @@ function detachHeld(
   return ok({ decision, cost, sequence });
 }
 
-export function detach(
+export const detach = (
   kernel: Kernel,
   caller: Caller,
   id: string,
   options: { readonly allSites?: boolean } = {},
-): Promise<Result<DetachAnswer>> {
-  return kernel.exclusively(caller, 'detach', (held) => {
+): Promise<Result<DetachAnswer>> => kernel.execute(DETACH, caller, { id, ...options });
+
+export const DETACH: Command<{ readonly id: string; readonly allSites?: boolean }, DetachAnswer> = {
+  kind: 'detach',
+  describe: () => 'detach',
+  run(turn, { id, ...options }) {
+    const { kernel } = turn;
     const sites = kernel.state.attachments.get(id)?.sites ?? [];
     const isAll = options.allSites === true;
     const before = textBefore(kernel, sites, isAll);
-    const done = detachHeld(kernel, held, caller, id);
+    const done = detachOne(turn, id);
     if (!done.ok) return done;
     const { decision, cost, sequence } = done.value;
     return ok({
@@ -225,16 +228,20 @@ export function detach(
       sequence,
       warnings: decision.warnings,
     });
-  });
-}
+  },
+};
 
-export function setEnabled(
+export const setEnabled = (
   kernel: Kernel,
   caller: Caller,
   id: string,
   enabled: boolean,
-): Promise<Result<AttachmentView>> {
-  return kernel.exclusively(caller, enabled ? 'enable' : 'disable', (held) => {
+): Promise<Result<AttachmentView>> => kernel.execute(SET_ENABLED, caller, { id, enabled });
+
+export const SET_ENABLED: Command<{ readonly id: string; readonly enabled: boolean }, AttachmentView> = {
+  kind: 'set-enabled',
+  describe: ({ enabled }) => (enabled ? 'enable' : 'disable'),
+  run({ kernel, held, caller }, { id, enabled }) {
     const attachment = own(kernel, caller, id);
     if (!attachment.ok) return reject(kernel, caller, { enabled, attachment: id }, attachment.fault);
     const decision = decideSetEnabled(kernel.world, kernel.state, kernel.text, id, enabled);
@@ -252,21 +259,27 @@ export function setEnabled(
     });
     announcePokes(kernel, caller, id, decision.ops);
     return ok(attachmentView(kernel.view(), outcome.value.attachment, false));
-  });
-}
+  },
+};
 
 /**
  * Detaches everything of the caller's tenant, newest first. With `all`, everybody's, and then text and owners start afresh, so that a dead or
  * damaged simulated kernel is whole again.
  */
-export function reset(kernel: Kernel, caller: Caller, all: boolean): Promise<Result<ResetAnswer>> {
-  return kernel.exclusively(caller, 'reset', (held) => {
+export const reset = (kernel: Kernel, caller: Caller, all: boolean): Promise<Result<ResetAnswer>> =>
+  kernel.execute(RESET, caller, { all });
+
+export const RESET: Command<{ readonly all: boolean }, ResetAnswer> = {
+  kind: 'reset',
+  describe: () => 'reset',
+  run(turn, { all }) {
+    const { kernel, held, caller } = turn;
     const mine = [...kernel.state.attachments.values()]
       .filter((attachment) => all || attachment.tenant === caller.tenant)
       .sort((a, b) => b.sequence - a.sequence);
     const asAdmin = { ...caller, isAdmin: all || caller.isAdmin };
     for (const { id } of mine) {
-      const done = detachHeld(kernel, held, asAdmin, id);
+      const done = detachOne({ ...turn, caller: asAdmin }, id);
       if (!done.ok && !all) return done;
     }
     if (all) {
@@ -275,5 +288,5 @@ export function reset(kernel: Kernel, caller: Caller, all: boolean): Promise<Res
     }
     const { sequence } = kernel.events.append('image', { reset: all ? 'all' : 'tenant', detached: mine.length });
     return ok({ detached: mine.length, sequence });
-  });
-}
+  },
+};

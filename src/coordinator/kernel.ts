@@ -14,6 +14,8 @@ import {
 } from '../registry/index.ts';
 import { KernelText, type PokeMachine, type PokeSummary, TextMutex, type TextMutexHeld } from '../textpoke/index.ts';
 import { carryOut } from './carry-out.ts';
+import type { Command } from './command.ts';
+import { CommandClock } from './command-clock.ts';
 import { EventLog } from './event-log.ts';
 import type { Caller, TextMutexListener } from './service.ts';
 
@@ -41,14 +43,15 @@ export class Kernel {
   readonly mutex: TextMutex;
   readonly mutexListeners = new Set<TextMutexListener>();
   readonly events: EventLog;
-  readonly clock: Clock;
-  readonly newId: (prefix: string) => string;
+  readonly clock: CommandClock;
+  readonly #newId: (prefix: string) => string;
   state: KernelState;
   #violation: string | undefined;
   readonly #worlds = new Map<string, World>();
 
   constructor(options: KernelOptions) {
-    const { image, clock } = options;
+    const { image } = options;
+    const clock = new CommandClock(options.clock);
     this.clock = clock;
     this.world = makeWorld(image, { strictness: options.strictness });
     this.text = new KernelText({
@@ -73,7 +76,7 @@ export class Kernel {
       },
     });
     this.events = new EventLog(clock);
-    this.newId = idMaker(clock, options.prng);
+    this.#newId = idMaker(clock, options.prng);
     this.state = initialState(this.world);
   }
 
@@ -97,10 +100,16 @@ export class Kernel {
     return readOnly(this.world, this.state, this.text);
   }
 
-  /** Runs `body` under text_mutex. An invariant violation in it poisons the kernel and is thrown on. */
-  async exclusively<T>(caller: Caller, what: string, body: (held: TextMutexHeld) => Result<T>): Promise<Result<T>> {
-    const who = { client: caller.client, what, ...(caller.signal === undefined ? {} : { signal: caller.signal }) };
-    const turn = await this.mutex.run(who, (held) => this.#guarded(() => body(held)));
+  /** Runs a command under text_mutex. An invariant violation in it poisons the kernel and is thrown on. */
+  async execute<Input, Answer>(command: Command<Input, Answer>, caller: Caller, input: Input): Promise<Result<Answer>> {
+    const { client, signal } = caller;
+    const who = { client, what: command.describe(input), ...(signal === undefined ? {} : { signal }) };
+    const turn = await this.mutex.run(who, (held) =>
+      this.#guarded(() => {
+        const now = { ms: this.clock.now(), newId: this.#newId };
+        return this.clock.during(now.ms, () => command.run({ kernel: this, held, caller, now }, input));
+      }),
+    );
     return turn.ok ? turn.value : err(turn.fault);
   }
 
