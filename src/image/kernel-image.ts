@@ -38,6 +38,8 @@ export interface KernelImage {
   readonly endbrSeals: Uint32Array;
   /** BTF ids of functions that fmod_ret may be attached to, with their flags (KF_*), from the set8 tables in .BTF_ids. */
   readonly fmodretIds: ReadonlyMap<number, number>;
+  /** Where an optimized kprobe's detour is copied from; undefined when the kernel has none (no CONFIG_OPTPROBES). */
+  readonly optprobeTemplate: OptprobeTemplate | undefined;
   /** Function prototypes from .BTF; undefined when the image has none. */
   readonly btf: BtfFunctions | undefined;
   /** What pristine text does not claim to know, by category (static keys that depend on what booted, for example). */
@@ -45,6 +47,17 @@ export interface KernelImage {
   /** Milliseconds from opening the file to a usable image. */
   readonly loadMs: number;
   readonly fromCache: boolean;
+}
+
+/** optprobe_template_*: the code in front of the copied instructions, and where a probe's own values go, counted from its first byte. */
+export interface OptprobeTemplate {
+  readonly bytes: Uint8Array;
+  /** Three bytes of NOP that become CLAC on a CPU with SMAP. */
+  readonly clac: number;
+  /** Ten bytes: `mov $op,%rdi`. */
+  readonly val: number;
+  /** Five bytes: the call of optimized_callback. */
+  readonly call: number;
 }
 
 export interface KernelVersion {

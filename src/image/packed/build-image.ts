@@ -19,6 +19,7 @@ import { type CodeRanges, codeRanges } from '../tables/code-ranges.ts';
 import { readFmodretIds } from '../tables/fmodret-ids.ts';
 import { jumpLabelSize, readJumpLabels } from '../tables/jump-labels.ts';
 import { readBlacklistRanges } from '../tables/named-ranges.ts';
+import { readOptprobeTemplate } from '../tables/optprobe-template.ts';
 import { readStaticCalls, readTrampolines } from '../tables/static-calls.ts';
 import { unwrapKernel } from '../unwrap.ts';
 import { type Columns, pack } from './container.ts';
@@ -145,6 +146,7 @@ function metaOf(
   kernel: RawKernelWithSymbols,
   text: Text,
 ): Omit<ImageMeta, 'unknowns' | 'bootCounts' | 'btfCount'> {
+  const template = readOptprobeTemplate(kernel);
   return {
     release: kernel.release,
     version: kernel.version,
@@ -160,6 +162,7 @@ function metaOf(
       writable,
     })),
     text: text.ranges.map(({ name, start }) => ({ name, start })),
+    ...(template === undefined ? {} : { optprobeTemplate: template }),
     blacklistRanges: readBlacklistRanges(kernel).map(({ name, start, end }) => ({ name: name ?? '', start, end })),
   };
 }

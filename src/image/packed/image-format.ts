@@ -1,4 +1,5 @@
 import type { BootProfile, KernelImage, KernelVersion } from '../kernel-image.ts';
+import type { PackedTemplate } from '../tables/optprobe-template.ts';
 
 /** Goes up when the shape of what is stored changes: files of another version are not read. (How it is computed is watched by cache.ts.) */
 export const FORMAT_VERSION = 2;
@@ -22,6 +23,7 @@ export interface ImageMeta {
   /** Executable ranges; the bytes of range i are column `text.i`. */
   readonly text: readonly { readonly name: string; readonly start: number }[];
   readonly blacklistRanges: readonly { readonly name: string; readonly start: number; readonly end: number }[];
+  readonly optprobeTemplate?: PackedTemplate;
   readonly unknowns: KernelImage['unknowns'];
   /** Patched sites by category, as boot patching counted them. */
   readonly bootCounts: Readonly<Record<string, number>>;

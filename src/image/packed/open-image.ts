@@ -1,4 +1,4 @@
-import { invariant, kernelAddress, parseAddress, textOffset } from '../../base/index.ts';
+import { fromHex, invariant, kernelAddress, parseAddress, textOffset } from '../../base/index.ts';
 import { btfFunctions } from '../btf/btf-functions.ts';
 import type { BtfFunctions, JumpLabelTable, KernelImage, StaticCallTable, TextRange } from '../kernel-image.ts';
 import { pristineText } from '../pristine-text.ts';
@@ -79,6 +79,11 @@ function symbols(packed: Packed, meta: ImageMeta, base: KernelImage['base']): Ke
   );
 }
 
+function template({ optprobeTemplate: packed }: ImageMeta): KernelImage['optprobeTemplate'] {
+  const bytes = packed === undefined ? undefined : fromHex(packed.bytes);
+  return packed === undefined || bytes === undefined ? undefined : { ...packed, bytes };
+}
+
 /** Keys and values in turn. */
 function pairs(flat: Uint32Array): ReadonlyMap<number, number> {
   const map = new Map<number, number>();
@@ -122,6 +127,7 @@ export function openImage(bytes: Uint8Array, provenance: () => Provenance): Kern
     callSites: packed.u32('callSites'),
     endbrSeals: packed.u32('endbrSeals'),
     fmodretIds: pairs(packed.u32('fmodretIds')),
+    optprobeTemplate: template(meta),
     btf: btf(packed, meta.btfCount),
     unknowns: meta.unknowns,
   };
