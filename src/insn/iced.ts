@@ -143,3 +143,28 @@ export function icedLengths(bytes: Uint8Array, starts: readonly number[]): reado
     decoder.free();
   }
 }
+
+/** What iced makes of the instruction at the start of `bytes`: its name (upper-case enum names in lower case), or why it is none. */
+export type MnemonicAnswer =
+  | { readonly kind: 'instruction'; readonly mnemonic: string; readonly length: number }
+  | { readonly kind: 'invalid' }
+  | { readonly kind: 'cut-off' };
+
+export function mnemonicOf(bytes: Uint8Array, address: bigint): MnemonicAnswer {
+  const { Code, Decoder, DecoderError, DecoderOptions, Mnemonic } = iced();
+  const decoder = new Decoder(64, bytes, DecoderOptions.None);
+  const { instruction } = keptObjects();
+  try {
+    decoder.ip = address;
+    decoder.decodeOut(instruction);
+    if (instruction.code === Code.INVALID)
+      return { kind: decoder.lastError === DecoderError.NoMoreBytes ? 'cut-off' : 'invalid' };
+    return {
+      kind: 'instruction',
+      mnemonic: (Mnemonic[instruction.mnemonic] ?? 'unknown').toLowerCase(),
+      length: instruction.length,
+    };
+  } finally {
+    decoder.free();
+  }
+}

@@ -2,7 +2,7 @@ export { canBoost, type KprobeRules } from './can-boost.ts';
 export { decodeInsn, insnLength } from './decode.ts';
 export * from './encode.ts';
 export * from './endbr.ts';
-export { type DisassembledInsn, disassemble, type Symbolize } from './iced.ts';
+export { type DisassembledInsn, disassemble, type MnemonicAnswer, mnemonicOf, type Symbolize } from './iced.ts';
 export * from './insn.ts';
 export * from './kprobe-boundary.ts';
 export type { KprobeEmulation } from './kprobe-emulation.ts';

@@ -63,7 +63,12 @@ export class KernelText implements ReadableText {
     this.ranges = sorted.map((r) => Object.freeze({ name: r.name, start: r.start, length: r.bytes.length }));
     this.arena = Object.freeze({ start, end });
     this.history = options.history ?? new PokeHistory({ clock: options.clock });
-    const memory: TextMemory = { segments, recent: segments[0] ?? arenaSegment(start, end), vector: UNPUBLISHED };
+    const memory: TextMemory = {
+      segments,
+      recent: segments[0] ?? arenaSegment(start, end),
+      vector: UNPUBLISHED,
+      generation: 0,
+    };
     MEMORY.set(this, memory);
     this.pristine = {
       contains: (offset, length) => findSegment(memory, offset, length) !== undefined,
@@ -117,6 +122,11 @@ export class KernelText implements ReadableText {
     };
   }
 
+  /** Counts the stores to this text, of whatever kind: who keeps decoded instructions knows by it when to look again. */
+  get generation(): number {
+    return memoryOf(this).generation;
+  }
+
   /** What int3 handlers see of the poke under way (`bp_desc`); `refs` 0 when there is none. */
   get pokeVector(): PokeVector {
     return memoryOf(this).vector;
@@ -128,6 +138,7 @@ export interface TextMemory {
   readonly segments: readonly TextSegment[];
   /** The segment found last: neighbouring reads are the rule. */
   recent: TextSegment;
+  generation: number;
   vector: PokeVector;
 }
 

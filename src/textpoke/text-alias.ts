@@ -12,11 +12,15 @@ export function writeText(
   to: number,
 ): void {
   assertHeld(held);
-  writeFrom(segmentOf(memoryOf(text), at, to - from), at, bytes, from, to);
+  const memory = memoryOf(text);
+  writeFrom(segmentOf(memory, at, to - from), at, bytes, from, to);
+  memory.generation += 1;
 }
 
 /** text_poke_memset. */
 export function fillText(held: TextMutexHeld, text: KernelText, at: number, length: number, byte: number): void {
   assertHeld(held);
-  fill(segmentOf(memoryOf(text), at, length), at, length, byte);
+  const memory = memoryOf(text);
+  fill(segmentOf(memory, at, length), at, length, byte);
+  memory.generation += 1;
 }

@@ -40,6 +40,7 @@ export function restoreText(held: TextMutexHeld, text: KernelText, snapshot: Tex
     for (const [page, bytes] of data.pages[i] ?? []) segment.dirty.set(page, bytes.slice());
   }
   memory.vector = data.vector;
+  memory.generation += 1;
 }
 
 /** Back to pristine text, with no vector published, at the cost of forgetting the written pages. As {@link restoreText}, not a poke. */
@@ -48,4 +49,5 @@ export function resetText(held: TextMutexHeld, text: KernelText): void {
   const memory = memoryOf(text);
   for (const segment of memory.segments) segment.dirty.clear();
   memory.vector = UNPUBLISHED;
+  memory.generation += 1;
 }

@@ -1,0 +1,10 @@
+export { AddressSpace, type MemorySnapshot } from './address-space.ts';
+export { Cpu, type CpuOptions, type Register } from './cpu.ts';
+export type { CpuExit } from './exit.ts';
+export type { Access, CpuFault } from './fault.ts';
+export type { Form } from './form.ts';
+export { FORMS } from './forms/index.ts';
+export { FETCH_MAX, type InstructionFetch, type SerialisingEvent } from './instruction-fetch.ts';
+export { PAGE_SIZE, type Permissions, type Region, type RegionRequest } from './region.ts';
+export * from './registers.ts';
+export type { TextSource } from './text-source.ts';
