@@ -42,6 +42,8 @@ export interface KernelImage {
   readonly optprobeTemplate: OptprobeTemplate | undefined;
   /** Function prototypes from .BTF; undefined when the image has none. */
   readonly btf: BtfFunctions | undefined;
+  /** What loading modules needs of this kernel. */
+  readonly moduleSupport: ModuleSupport;
   /** What pristine text does not claim to know, by category (static keys that depend on what booted, for example). */
   readonly unknowns: readonly { readonly category: string; readonly count: number; readonly reason: string }[];
   /** Milliseconds from opening the file to a usable image. */
@@ -58,6 +60,32 @@ export interface OptprobeTemplate {
   readonly val: number;
   /** Five bytes: the call of optimized_callback. */
   readonly call: number;
+}
+
+/** A symbol that modules may use. */
+export interface ExportedSymbol {
+  readonly name: string;
+  readonly address: KernelAddress;
+  /** EXPORT_SYMBOL_GPL. */
+  readonly isGpl: boolean;
+  /** Of genksyms (`__kcrctab`); absent without CONFIG_MODVERSIONS. */
+  readonly crc?: number;
+  /** The module that exports it; absent for the kernel itself. */
+  readonly module?: string;
+}
+
+export interface ModuleSupport {
+  /** What `vermagic` of a module has to be; undefined when the image does not tell. */
+  readonly vermagic: string | undefined;
+  /** False where the image has no `__ksymtab`: then every symbol is taken for exported. */
+  readonly hasExports: boolean;
+  exported(name: string): ExportedSymbol | undefined;
+  /** Bits of boot_cpu_data.x86_capability that are set. */
+  readonly capabilities: readonly number[];
+  /** Whether boot switched this static key, and to what; undefined when it left it as the file has it. */
+  keyState(key: number): boolean | undefined;
+  /** Initialised data as the file has it: exported objects and what patching looks at; undefined for anything else. */
+  readData(offset: number, length: number): Uint8Array | undefined;
 }
 
 export interface KernelVersion {

@@ -22,11 +22,12 @@ import { patchRuntimeConstants } from './runtime-const.ts';
 import { unlockForUniprocessor } from './smp-locks.ts';
 import { staticCallUpdates } from './static-call-updates.ts';
 import { patchStaticCalls } from './static-calls.ts';
-import { staticKeyStates } from './static-keys.ts';
+import { type KeyStates, staticKeyStates } from './static-keys.ts';
 
 type Unknown = BootResult['unknowns'][number];
 
-function makeReport(): { readonly report: BootReport; result(): BootResult } {
+/** Collects what the passes did. */
+export function makeReport(): { readonly report: BootReport; result(): Omit<BootResult, 'machine'> } {
   const counts = new Map<string, number>();
   const unknowns: Unknown[] = [];
   return {
@@ -58,21 +59,27 @@ function contextOf(input: BootInput, report: BootReport): BootContext {
 export function applyBootPatching(input: BootInput): Result<BootResult> {
   return catchingMalformed(() => {
     const { report, result } = makeReport();
-    try {
-      const boot = contextOf(input, report);
+    const boot = contextOf(input, report);
+    const keyStates = refusingFarBranches(() => {
       nopFtraceSites(boot);
-      alternativeInstructions(boot);
-    } catch (error) {
-      // A branch that does not reach: only a damaged table sends one that far.
-      if (error instanceof RangeError) refuse('a table of patch sites', 0, error.message);
-      throw error;
-    }
-    return result();
+      return alternativeInstructions(boot);
+    });
+    return { ...result(), machine: { capabilities: boot.caps.bits, keyStates } };
   });
 }
 
+/** A branch that does not reach: only a damaged table sends one that far. */
+export function refusingFarBranches<T>(patch: () => T): T {
+  try {
+    return patch();
+  } catch (error) {
+    if (error instanceof RangeError) refuse('a table of patch sites', 0, error.message);
+    throw error;
+  }
+}
+
 /** The order of alternative_instructions; static calls and static keys, which boot patches before and after it, come last with their final state. */
-function alternativeInstructions(boot: BootContext): void {
+function alternativeInstructions(boot: BootContext): KeyStates {
   const { kernel } = boot;
   applyParavirt61(boot);
   applyRetpolines(boot);
@@ -85,9 +92,11 @@ function alternativeInstructions(boot: BootContext): void {
   unlockForUniprocessor(boot);
   patchStaticCalls(boot, updates, thunks);
   const entries = readJumpEntries(kernel);
-  patchJumpLabels(boot, entries, staticKeyStates(boot, entries, lsm));
+  const states = staticKeyStates(boot, entries, lsm);
+  patchJumpLabels(boot, entries, states);
   patchRuntimeConstants(boot);
   reportLimits(boot);
+  return states;
 }
 
 /** Machines of which a profile does not tell enough. */

@@ -19,4 +19,14 @@ export interface BootResult {
   readonly counts: Readonly<Record<string, number>>;
   /** What the result does not claim to know. */
   readonly unknowns: readonly { readonly category: string; readonly count: number; readonly reason: string }[];
+  /** What patching a module on this machine needs to know besides the profile. */
+  readonly machine: BootMachine;
+}
+
+/** The machine as the kernel's own tables name it. */
+export interface BootMachine {
+  /** Bits of boot_cpu_data.x86_capability that are set, ascending. */
+  readonly capabilities: readonly number[];
+  /** Static keys that boot switched, by offset of the struct static_key. */
+  readonly keyStates: ReadonlyMap<number, boolean>;
 }

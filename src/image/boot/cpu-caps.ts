@@ -4,7 +4,14 @@ import { readPointer, readString } from './kernel-memory.ts';
 /** boot_cpu_data.x86_capability: the set of X86_FEATURE_* and X86_BUG_* bits that decides which alternatives apply. */
 export interface CpuCaps {
   has(bit: number): boolean;
+  /** The bits that are set, ascending. */
+  readonly bits: readonly number[];
 }
+
+export const capsOf = (bits: ReadonlySet<number>): CpuCaps => ({
+  has: (index) => bits.has(index),
+  bits: [...bits].sort((a, b) => a - b),
+});
 
 const BITS_PER_WORD = 32;
 const NCAPINTS = 22;

@@ -1,6 +1,6 @@
 import type { RawKernel } from '../raw-kernel.ts';
 import { isAtLeast } from './context.ts';
-import type { CapFlags, CpuCaps } from './cpu-caps.ts';
+import { type CapFlags, type CpuCaps, capsOf } from './cpu-caps.ts';
 import { type CpuInfo, isKvmGuest } from './cpuinfo.ts';
 import { amdFamily, type Mitigations } from './mitigations.ts';
 
@@ -165,7 +165,7 @@ export function cpuCaps(
     if (known !== undefined && isOn) bits.add(known);
     else if (known !== undefined) bits.delete(known);
   }
-  return { has: (index) => bits.has(index) };
+  return capsOf(bits);
 }
 
 /** Bit of a hidden feature in this kernel, for passes that test one by name. */

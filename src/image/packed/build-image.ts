@@ -4,6 +4,7 @@ import { type BtfIndex, indexBtf } from '../btf/btf-index.ts';
 import { byteView } from '../byte-view.ts';
 import type { BootProfile, ProgressListener } from '../kernel-image.ts';
 import { catchingMalformed, refuse } from '../malformed.ts';
+import { moduleColumns } from '../module/kernel-support.ts';
 import { type RawKernelWithSymbols, readElfKernel } from '../read-raw-kernel.ts';
 import { upperBound } from '../symbol-index.ts';
 import { type SymbolColumns, symbolColumns } from '../symbols/symbol-columns.ts';
@@ -145,7 +146,7 @@ function metaOf(
   input: BuildInput,
   kernel: RawKernelWithSymbols,
   text: Text,
-): Omit<ImageMeta, 'unknowns' | 'bootCounts' | 'btfCount'> {
+): Omit<ImageMeta, 'unknowns' | 'bootCounts' | 'btfCount' | 'module'> {
   const template = readOptprobeTemplate(kernel);
   return {
     release: kernel.release,
@@ -185,10 +186,12 @@ function assemble(
     step('types');
     const btf = btfColumns(kernel);
     step('pack');
+    const modules = moduleColumns(kernel, boot.value.machine);
     const meta: ImageMeta = {
       ...metaOf(input, kernel, text),
       unknowns: boot.value.unknowns,
       bootCounts: boot.value.counts,
+      module: modules.meta,
       ...(btf.index === undefined ? {} : { btfCount: btf.index.functions.length }),
     };
     return pack(FORMAT_VERSION, meta, {
@@ -196,6 +199,7 @@ function assemble(
       ...tables.value,
       'jumpLabels.size': sizes,
       ...btf.columns,
+      ...modules.columns,
       ...Object.fromEntries(text.ranges.map((range, i) => [`text.${i}`, range.bytes])),
     });
   });

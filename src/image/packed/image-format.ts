@@ -1,8 +1,9 @@
 import type { BootProfile, KernelImage, KernelVersion } from '../kernel-image.ts';
 import type { PackedTemplate } from '../tables/optprobe-template.ts';
+import type { ModuleMeta } from '../module/kernel-support.ts';
 
 /** Goes up when the shape of what is stored changes: files of another version are not read. (How it is computed is watched by cache.ts.) */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 
 /** The JSON part of a packed image. Addresses are hex strings, offsets count from `_text`. */
 export interface ImageMeta {
@@ -29,6 +30,7 @@ export interface ImageMeta {
   readonly bootCounts: Readonly<Record<string, number>>;
   /** Number of FUNCs; undefined when there is no .BTF. */
   readonly btfCount?: number;
+  readonly module: ModuleMeta;
 }
 
 /** Steps of a cold load, in order, as progress shows them. */

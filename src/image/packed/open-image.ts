@@ -1,6 +1,7 @@
 import { fromHex, invariant, kernelAddress, parseAddress, textOffset } from '../../base/index.ts';
 import { btfFunctions } from '../btf/btf-functions.ts';
 import type { BtfFunctions, JumpLabelTable, KernelImage, StaticCallTable, TextRange } from '../kernel-image.ts';
+import { openModuleSupport } from '../module/kernel-support.ts';
 import { pristineText } from '../pristine-text.ts';
 import { symbolTable } from '../symbols/symbol-table.ts';
 import { type Packed, unpack } from './container.ts';
@@ -129,6 +130,7 @@ export function openImage(bytes: Uint8Array, provenance: () => Provenance): Kern
     fmodretIds: pairs(packed.u32('fmodretIds')),
     optprobeTemplate: template(meta),
     btf: btf(packed, meta.btfCount),
+    moduleSupport: openModuleSupport(packed, meta.module),
     unknowns: meta.unknowns,
   };
   return { ...image, ...provenance() };
