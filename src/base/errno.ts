@@ -5,6 +5,7 @@ export const ERRNO = {
   ESRCH: 3,
   EIO: 5,
   E2BIG: 7,
+  ENOEXEC: 8,
   EAGAIN: 11,
   ENOMEM: 12,
   EACCES: 13,

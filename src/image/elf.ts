@@ -7,6 +7,7 @@ import { catchingMalformed, malformed, refuse, unsupported } from './malformed.t
 const HEADER_SIZE = 64;
 const SECTION_HEADER_SIZE = 64;
 const EM_X86_64 = 62;
+const ET_REL = 1;
 const ET_EXEC = 2;
 const SHT_NOBITS = 8;
 const SHF_WRITE = 1n;
@@ -22,22 +23,28 @@ export interface ElfSection extends Section {
   /** sh_type. */
   readonly type: number;
   readonly link: number;
+  /** sh_info: for relocations, the section that they change. */
+  readonly info: number;
+  readonly alignment: number;
   readonly entrySize: number;
   /** A view into the file; empty for NOBITS. */
   readonly bytes: Uint8Array;
 }
 
+export type ElfType = 'executable' | 'relocatable';
+
 export const isElf = (file: Uint8Array): boolean =>
   file.length >= 4 && file[0] === 0x7f && file[1] === 0x45 && file[2] === 0x4c && file[3] === 0x46;
 
 /** What is wrong with the identification for our purposes; undefined when nothing is. */
-function refusal(elf: ByteView): string | undefined {
+function refusal(elf: ByteView, wanted: ElfType): string | undefined {
   if (elf.u8(4) !== 2) return `ELF of ${elf.u8(4) === 1 ? '32' : 'unknown'} bits: only x86-64 kernels are read`;
   if (elf.u8(5) !== 1) return 'big-endian ELF: only x86-64 kernels are read';
   const machine = elf.u16(18);
   if (machine !== EM_X86_64) return `ELF machine ${machine}: only x86-64 (${EM_X86_64}) kernels are read`;
   const type = elf.u16(16);
-  if (type !== ET_EXEC) return `ELF type ${type}: only linked kernels (ET_EXEC) are read`;
+  if (wanted === 'executable' && type !== ET_EXEC) return `ELF type ${type}: only linked kernels (ET_EXEC) are read`;
+  if (wanted === 'relocatable' && type !== ET_REL) return `ELF type ${type}: a module is relocatable (ET_REL)`;
   return undefined;
 }
 
@@ -85,6 +92,8 @@ function readSections(elf: ByteView): ElfSection[] {
       writable: (flags & SHF_WRITE) !== 0n,
       isAlloc: (flags & SHF_ALLOC) !== 0n,
       link: elf.u32(header + 40),
+      info: elf.u32(header + 44),
+      alignment: index === 0 ? 0 : elf.size(header + 48),
       entrySize: elf.size(header + 56),
       bytes: index === 0 ? new Uint8Array(0) : contents(elf, header, flags),
     };
@@ -92,18 +101,18 @@ function readSections(elf: ByteView): ElfSection[] {
 }
 
 /**
- * Sections of an ELF64 x86-64 executable in file order, index 0 (the null section) included. Bytes after the ELF's own (the relocations
+ * Sections of an ELF64 x86-64 executable, or of a relocatable file, in file order, index 0 (the null section) included. Bytes after the ELF's own (the relocations
  * that a kernel's build appends, arch/x86/tools/relocs.c) do not disturb.
  */
-export function readElf(file: Uint8Array): Result<readonly ElfSection[]> {
+export function readElf(file: Uint8Array, wanted: ElfType = 'executable'): Result<readonly ElfSection[]> {
   if (!isElf(file)) return err(malformed('ELF header', 0, 'no \\x7fELF'));
   if (file.length < HEADER_SIZE) return err(malformed('ELF header', 0, `only ${file.length} bytes`));
   // A plain Uint8Array whatever came in: slice() of a Buffer is a view, and sections are copied with slice().
-  return catchingRefusal(byteView(new Uint8Array(file.buffer, file.byteOffset, file.length), 'ELF'));
+  return catchingRefusal(byteView(new Uint8Array(file.buffer, file.byteOffset, file.length), 'ELF'), wanted);
 }
 
-function catchingRefusal(elf: ByteView): Result<readonly ElfSection[]> {
-  const why = refusal(elf);
+function catchingRefusal(elf: ByteView, wanted: ElfType): Result<readonly ElfSection[]> {
+  const why = refusal(elf, wanted);
   if (why !== undefined) return err(unsupported(why));
   const sections = catchingMalformed(() => readSections(elf));
   return sections.ok ? ok(sections.value) : sections;

@@ -1,4 +1,5 @@
 import type { KernelAddress, ReadableText, TextOffset } from '../base/index.ts';
+import type { ModuleImage } from './module/module-image.ts';
 
 /**
  * A kernel as the rest of the service sees it: where its code lies, what its tables say, and its *pristine* text, that is the text after
@@ -44,6 +45,8 @@ export interface KernelImage {
   readonly btf: BtfFunctions | undefined;
   /** What loading modules needs of this kernel. */
   readonly moduleSupport: ModuleSupport;
+  /** Modules whose text, symbols and tables are part of this image, newest first; none in a kernel's own. */
+  readonly modules: readonly ModuleImage[];
   /** What pristine text does not claim to know, by category (static keys that depend on what booted, for example). */
   readonly unknowns: readonly { readonly category: string; readonly count: number; readonly reason: string }[];
   /** Milliseconds from opening the file to a usable image. */

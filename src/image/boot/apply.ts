@@ -1,4 +1,5 @@
 import type { Result } from '../../base/index.ts';
+import type { BootProfile } from '../kernel-image.ts';
 import { catchingMalformed, refuse } from '../malformed.ts';
 import { applyAlternatives } from './alternatives.ts';
 import type { BootInput, BootResult } from './boot-patching.ts';
@@ -44,12 +45,17 @@ const SILENT: BootReport = { count: () => undefined, unknown: () => undefined };
 
 function contextOf(input: BootInput, report: BootReport): BootContext {
   const { kernel, profile } = input;
+  const machine = machineOf(profile);
+  const names = readCapFlags(kernel);
+  const caps = cpuCaps(kernel, names, machine.cpu, machine.mitigations, profile.staticKeys ?? {});
+  return { kernel, text: bootText(kernel, input.text), profile, ...machine, caps, report };
+}
+
+/** What the profile alone says. */
+export function machineOf(profile: BootProfile): Pick<BootContext, 'cmdline' | 'cpu' | 'mitigations'> {
   const cmdline = parseCmdline(profile.cmdline);
   const cpu = parseCpuInfo(profile);
-  const mitigations = selectMitigations({ cpu, vulnerabilities: profile.vulnerabilities, cmdline });
-  const names = readCapFlags(kernel);
-  const caps = cpuCaps(kernel, names, cpu, mitigations, profile.staticKeys ?? {});
-  return { kernel, text: bootText(kernel, input.text), profile, cmdline, cpu, caps, mitigations, report };
+  return { cmdline, cpu, mitigations: selectMitigations({ cpu, vulnerabilities: profile.vulnerabilities, cmdline }) };
 }
 
 /**

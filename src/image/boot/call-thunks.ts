@@ -1,4 +1,4 @@
-import { bytesEqual } from '../../base/index.ts';
+import { bytesEqual, type ReadableText } from '../../base/index.ts';
 import { CALL_INSN_OPCODE, callRel32 } from '../../insn/index.ts';
 import { readAltInstrs } from './alt-instr.ts';
 import type { BootContext } from './context.ts';
@@ -35,16 +35,20 @@ export const noCallThunks: CallThunks = { translate: (destination) => destinatio
  * functions by then, no longer of trampolines.
  */
 export function applyCallThunks(boot: BootContext, prepare: () => void): CallThunks {
-  const { kernel, text } = boot;
-  const template = kernel.symbolOffset('skl_call_thunk_template');
-  const tail = kernel.symbolOffset('skl_call_thunk_tail');
-  if (!hasFeature(kernel, boot.caps, 'CALL_DEPTH') || template === undefined || tail === undefined) return noCallThunks;
-  const accounting = tail - template <= TEMPLATE_MAX ? kernel.read(template, tail - template) : undefined;
-  if (accounting === undefined || accounting.length === 0) return noCallThunks;
+  const { kernel } = boot;
+  const template = callThunkTemplate(boot);
+  if (template === undefined) return noCallThunks;
   prepare();
-  const thunks = makeThunks(boot, template, accounting);
+  const end = kernel.symbolOffset('_etext') ?? 0;
+  const thunks = makeThunks(boot, template, { end });
+  patchCalls(boot, thunks, end);
+  return thunks;
+}
+
+/** Every call in `.call_sites` and every alternative that is a call. */
+export function patchCalls(boot: BootContext, thunks: CallThunks, end: number): void {
+  const { kernel, text } = boot;
   const patch = (site: number): void => {
-    const end = kernel.symbolOffset('_etext') ?? 0;
     if (site < 0 || site >= end || !text.has(site, 5) || text.view(site, 1)[0] !== CALL_INSN_OPCODE) return;
     const destination = site + 5 + text.s32(site + 1);
     const thunk = thunks.translate(destination);
@@ -55,13 +59,25 @@ export function applyCallThunks(boot: BootContext, prepare: () => void): CallThu
   for (const site of readSites(kernel, '.call_sites')) patch(site);
   const alternatives = readAltInstrs(kernel, (offset, length) => text.has(offset, length));
   for (const entry of alternatives?.entries ?? []) patch(entry.instr);
-  return thunks;
 }
 
-function makeThunks(boot: BootContext, template: number, accounting: Uint8Array): CallThunks {
+/** Where the accounting code comes from, as it lies in the kernel; undefined without call depth tracking. */
+export function callThunkTemplate({ kernel, caps }: BootContext): { at: number; bytes: Uint8Array } | undefined {
+  const at = kernel.symbolOffset('skl_call_thunk_template');
+  const tail = kernel.symbolOffset('skl_call_thunk_tail');
+  if (!hasFeature(kernel, caps, 'CALL_DEPTH') || at === undefined || tail === undefined) return undefined;
+  const bytes = tail - at <= TEMPLATE_MAX ? kernel.read(at, tail - at) : undefined;
+  return bytes === undefined || bytes.length === 0 ? undefined : { at, bytes };
+}
+
+/** Destinations below `start` or from `end` on are no text with thunks; what `core` has is done already and not written. */
+export function makeThunks(
+  boot: BootContext,
+  { at: template, bytes: accounting }: { readonly at: number; readonly bytes: Uint8Array },
+  { end, core }: { readonly end: number; readonly core?: ReadableText },
+): CallThunks {
   const { kernel, text } = boot;
   const size = accounting.length;
-  const end = kernel.symbolOffset('_etext') ?? 0;
   const nops = new Uint8Array(size).fill(NOP);
   const skipped = new Set(SKIPPED.map((name) => kernel.symbolOffset(name)));
   const kexec = kernel.symbolOffset('relocate_kernel');
@@ -71,10 +87,12 @@ function makeThunks(boot: BootContext, template: number, accounting: Uint8Array)
     translate: (destination) => {
       const pad = destination - size;
       if (skipped.has(destination) || isKexec(destination) || destination < 0 || destination >= end) return destination;
-      if (!text.has(pad, size)) return destination;
+      const isCore = core?.contains(pad, size) === true;
+      if (!isCore && !text.has(pad, size)) return destination;
       const thunk = accounting.slice();
       applyRelocation(thunk, pad, template, size);
       optimizeNops(thunk);
+      if (isCore) return bytesEqual(core.bytes(pad, size), thunk) ? pad : destination;
       const bytes = text.view(pad, size);
       if (bytesEqual(bytes, thunk)) return pad;
       if (!bytesEqual(bytes, nops)) return destination;

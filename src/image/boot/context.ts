@@ -16,6 +16,8 @@ export interface BootContext {
   readonly caps: CpuCaps;
   readonly mitigations: Mitigations;
   readonly report: BootReport;
+  /** Offset of the n-th page that takes ITS thunks; undefined while the kernel itself boots, which takes the first ones. */
+  readonly thunkPage?: (index: number) => number;
 }
 
 /** Collects what the passes did and what they cannot know. */

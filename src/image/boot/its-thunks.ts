@@ -18,6 +18,8 @@ export interface ItsThunks {
  */
 export function itsThunks(boot: BootContext): ItsThunks {
   const first = Number(MODULES_VADDR - boot.kernel.base);
+  const pageAt = boot.thunkPage ?? ((index: number) => first + index * PAGE_STRIDE);
+  let current = 0;
   let page = -1;
   let at = PAGE_SIZE;
   return {
@@ -25,10 +27,11 @@ export function itsThunks(boot: BootContext): ItsThunks {
       const size = 3 + (register >> 3);
       if (page < 0 || at + size - 1 >= PAGE_SIZE) {
         page += 1;
+        current = pageAt(page);
         at = FIRST_THUNK;
       }
       if ((at + size - 1) % 64 < 32) at = ((at - 1) | 0x3f) + 33;
-      const thunk = first + page * PAGE_STRIDE + at;
+      const thunk = current + at;
       at += size;
       boot.report.count('ITS thunk');
       return thunk;

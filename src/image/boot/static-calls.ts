@@ -1,4 +1,5 @@
 import { callRel32, jccRel32, jmpRel32, NOP5 } from '../../insn/index.ts';
+import type { RawKernel } from '../raw-kernel.ts';
 import { entriesOf, relative, tableBetween } from '../tables/table-bytes.ts';
 import type { CallThunks } from './call-thunks.ts';
 import type { BootContext } from './context.ts';
@@ -17,13 +18,9 @@ interface Site {
   readonly isTail: boolean;
 }
 
-function readSites(boot: BootContext): readonly Site[] {
-  const table = tableBetween(
-    boot.kernel,
-    '.static_call_sites',
-    '__start_static_call_sites',
-    '__stop_static_call_sites',
-  );
+/** `.static_call_sites` in its order; keys as they are named there, which in a module may be the trampoline. */
+export function readCallSites(kernel: RawKernel): readonly Site[] {
+  const table = tableBetween(kernel, '.static_call_sites', '__start_static_call_sites', '__stop_static_call_sites');
   if (table === undefined) return [];
   return Array.from({ length: entriesOf(table, ENTRY_SIZE) }, (_, i) => {
     const at = i * ENTRY_SIZE;
@@ -70,10 +67,14 @@ function transformed(
  * static_call_init and the updates to NULL run before the mitigations are known: the returns that they write stay plain, whatever the return
  * thunk, except that static_call_force_reinit (6.12) has the sites, not the trampolines, written once more.
  */
-export function patchStaticCalls(boot: BootContext, updates: CallUpdates, thunks: CallThunks): void {
+export function patchStaticCalls(
+  boot: BootContext,
+  updates: CallUpdates,
+  thunks: CallThunks,
+  knowsRethunk = boot.kernel.symbolOffset('static_call_force_reinit') !== undefined,
+): void {
   const { kernel, text } = boot;
-  const knowsRethunk = kernel.symbolOffset('static_call_force_reinit') !== undefined;
-  for (const { site, key, isTail } of readSites(boot)) {
+  for (const { site, key, isTail } of readCallSites(kernel)) {
     if (!text.has(site, 6)) continue;
     const update = updates.get(key);
     const target = update === undefined ? readPointer(kernel, key) : update;

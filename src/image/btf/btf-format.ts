@@ -66,7 +66,8 @@ export interface BtfLayout {
 export const infoKind = (info: number): number => (info >>> 24) & 0x1f;
 export const infoVlen = (info: number): number => info & 0xffff;
 
-export function readBtfLayout(view: ByteView): BtfLayout {
+/** `isSplit`: it goes on where another one ends, and may do without strings of its own. */
+export function readBtfLayout(view: ByteView, isSplit = false): BtfLayout {
   if (view.u16(0) !== MAGIC) refuse('.BTF header', 0, `magic 0x${view.u16(0).toString(16)}`);
   if (view.u8(2) !== 1) refuse('.BTF header', 2, `version ${view.u8(2)}`);
   const headerLength = view.u32(4);
@@ -78,12 +79,13 @@ export function readBtfLayout(view: ByteView): BtfLayout {
   if (typesEnd > view.length) refuse('.BTF header', 8, `types end at 0x${typesEnd.toString(16)}, past the section`);
   if (stringsEnd > view.length)
     refuse('.BTF header', 16, `strings end at 0x${stringsEnd.toString(16)}, past the section`);
-  if (strings === stringsEnd || view.u8(stringsEnd - 1) !== 0) refuse('.BTF header', 16, 'strings do not end in NUL');
+  const hasNone = strings === stringsEnd;
+  if (hasNone ? !isSplit : view.u8(stringsEnd - 1) !== 0) refuse('.BTF header', 16, 'strings do not end in NUL');
   return { types, typesEnd, strings, stringsEnd };
 }
 
-/** Place of each type in .BTF by id; [0] stands for void. */
-export function readTypeStarts(view: ByteView, layout: BtfLayout): Uint32Array {
+/** Place of each type in .BTF by id; [0] stands for void. `baseStrings`: bytes of the strings that a split .BTF continues. */
+export function readTypeStarts(view: ByteView, layout: BtfLayout, baseStrings = 0): Uint32Array {
   const starts: number[] = [0];
   let at = layout.types;
   while (at < layout.typesEnd) {
@@ -93,7 +95,7 @@ export function readTypeStarts(view: ByteView, layout: BtfLayout): Uint32Array {
     const tail = TAIL[infoKind(info)];
     if (tail === undefined || infoKind(info) === BTF_KIND.UNKN)
       return refuse('.BTF types', at + 4, `type ${starts.length} is of kind ${infoKind(info)}`);
-    if (view.u32(at) >= layout.stringsEnd - layout.strings)
+    if (view.u32(at) >= baseStrings + layout.stringsEnd - layout.strings)
       refuse('.BTF types', at, `type ${starts.length} has its name outside the strings`);
     starts.push(at);
     at += BTF_TYPE_SIZE + tail[0] + tail[1] * infoVlen(info);

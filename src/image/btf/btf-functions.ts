@@ -18,7 +18,7 @@ function parameters(types: BtfTypes, proto: number, count: number, budget: Budge
   });
 }
 
-function prototypeOf(types: BtfTypes, name: string, id: number): FunctionPrototype | undefined {
+export function prototypeOf(types: BtfTypes, name: string, id: number): FunctionPrototype | undefined {
   const proto = types.sizeOrType(id);
   if (types.kind(proto) !== BTF_KIND.FUNC_PROTO) return undefined;
   const vlen = types.vlen(proto);
@@ -32,6 +32,20 @@ function prototypeOf(types: BtfTypes, name: string, id: number): FunctionPrototy
     isVariadic,
   };
 }
+
+/** What a module's split .BTF continues. */
+export interface BtfBase {
+  readonly types: BtfTypes;
+  /** Ids, void included. */
+  readonly count: number;
+  /** Bytes of strings. */
+  readonly strings: number;
+}
+
+const BASES = new WeakMap<BtfFunctions, BtfBase>();
+
+/** The types behind look-ups made by {@link btfFunctions}. */
+export const btfBaseOf = (functions: BtfFunctions): BtfBase | undefined => BASES.get(functions);
 
 /** Look-ups in an indexed .BTF; prototypes are made when asked for. */
 export function btfFunctions(bytes: Uint8Array, index: BtfIndex): BtfFunctions {
@@ -47,7 +61,7 @@ export function btfFunctions(bytes: Uint8Array, index: BtfIndex): BtfFunctions {
     }
     return undefined;
   };
-  return {
+  const functions: BtfFunctions = {
     count: index.functions.length,
     id,
     prototype: (name) => {
@@ -55,4 +69,6 @@ export function btfFunctions(bytes: Uint8Array, index: BtfIndex): BtfFunctions {
       return found === undefined ? undefined : prototypeOf(types, name, found);
     },
   };
+  BASES.set(functions, { types, count: index.typeStart.length, strings: layout.stringsEnd - layout.strings });
+  return functions;
 }

@@ -131,6 +131,7 @@ export function openImage(bytes: Uint8Array, provenance: () => Provenance): Kern
     optprobeTemplate: template(meta),
     btf: btf(packed, meta.btfCount),
     moduleSupport: openModuleSupport(packed, meta.module),
+    modules: [],
     unknowns: meta.unknowns,
   };
   return { ...image, ...provenance() };

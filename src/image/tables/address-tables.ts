@@ -24,13 +24,19 @@ function absoluteTable(kernel: RawKernel, table: TableBytes, code: CodeRanges): 
 /** Bytes of a call or of the NOP that takes its place. */
 const MCOUNT_INSN_SIZE = 5;
 
-/** `__mcount_loc` (include/asm-generic/vmlinux.lds.h): the sites ftrace manages, only those in .text and .init.text. */
-export function readFtraceSites(kernel: RawKernel, code: CodeRanges): Uint32Array {
+const isTraced = (name: string): boolean => name === '.text' || name === '.init.text';
+
+/** `__mcount_loc` (include/asm-generic/vmlinux.lds.h): the sites ftrace manages; of the kernel's, only those in .text and .init.text. */
+export function readFtraceSites(
+  kernel: RawKernel,
+  code: CodeRanges,
+  isManaged: (section: string) => boolean = isTraced,
+): Uint32Array {
   const table = tableBetween(kernel, '__mcount_loc', '__start_mcount_loc', '__stop_mcount_loc');
   if (table === undefined) return new Uint32Array(0);
   const kept = absoluteTable(kernel, table, code).filter((offset) => {
     const name = code.section(offset)?.name;
-    return (name === '.text' || name === '.init.text') && code.contains(offset, MCOUNT_INSN_SIZE);
+    return name !== undefined && isManaged(name) && code.contains(offset, MCOUNT_INSN_SIZE);
   });
   return kept;
 }
