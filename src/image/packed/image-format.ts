@@ -1,6 +1,6 @@
 import type { BootProfile, KernelImage, KernelVersion } from '../kernel-image.ts';
-import type { PackedTemplate } from '../tables/optprobe-template.ts';
 import type { ModuleMeta } from '../module/kernel-support.ts';
+import type { PackedTemplate } from '../tables/optprobe-template.ts';
 
 /** Goes up when the shape of what is stored changes: files of another version are not read. (How it is computed is watched by cache.ts.) */
 export const FORMAT_VERSION = 3;
