@@ -11,6 +11,7 @@ import {
   type Strictness,
   type Txn,
   type World,
+  withRulesOf,
 } from '../registry/index.ts';
 import { KernelText, type PokeMachine, type PokeSummary, TextMutex, type TextMutexHeld } from '../textpoke/index.ts';
 import { carryOut } from './carry-out.ts';
@@ -90,7 +91,7 @@ export class Kernel {
     if (version === this.world.kernel) return this;
     const built = BUILT_KERNELS.find((each) => each === version);
     if (built === undefined) return undefined;
-    const world = this.#worlds.get(built) ?? { ...this.world, kernel: built };
+    const world = this.#worlds.get(built) ?? withRulesOf(this.world, built);
     this.#worlds.set(built, world);
     return { world, state: this.state, text: this.text, events: this.events, clock: this.clock };
   }

@@ -4,6 +4,7 @@ import {
   type Attachment,
   BUILT_KERNELS,
   type Decision,
+  KERNEL_UNSETTLED,
   readOnly,
   refuse,
 } from '../registry/index.ts';
@@ -37,7 +38,7 @@ export function unknownSteps(kernel: PlanKernel, steps: readonly PlanStep[], ver
       siteCount: 0,
       cost: NO_COST,
       warnings: [
-        `The rules of ${version} are not built; there are those of ${BUILT_KERNELS.join(' and ')}. This image is decided by ${world.kernel}.`,
+        `The rules of ${version} are not built; there are those of ${BUILT_KERNELS.join(', ')}. This image is decided by ${world.kernel}.`,
       ],
     })),
     wouldSucceed: false,
@@ -50,7 +51,7 @@ export function unknownSteps(kernel: PlanKernel, steps: readonly PlanStep[], ver
 function refusal(kernel: PlanKernel, index: number, fault: Fault, warnings: readonly string[]): PlanStepAnswer {
   return {
     index,
-    verdict: 'refused',
+    verdict: fault.rule === KERNEL_UNSETTLED.id ? 'unknown' : 'refused',
     errno: fault.errno,
     rule: fault.rule,
     problem: toProblem(kernel.world, fault),

@@ -2,6 +2,7 @@
 import type { KernelSymbol } from '../image/index.ts';
 import { isEndbr, NOP5, prepareKprobeInsn } from '../insn/index.ts';
 import { functionProblem, programProblem } from './bpf/attach-target.ts';
+import { KPROBE_INSNS } from './kernels/kprobe-facts.ts';
 import { unsafeAddress } from './kprobe/address-safe.ts';
 import { recoveredBytes } from './kprobe/recovered.ts';
 import { initialState } from './model/initial-state.ts';
@@ -36,7 +37,7 @@ function kprobeProblem(world: World, entry: number, name: string): string | unde
   if (unsafe !== undefined) return unsafe.detail;
   if (ftraceLocation(world, addr) === addr) return undefined;
   const bytes = recoveredBytes(world, noKprobes(world), world.pristine, addr);
-  const prepared = prepareKprobeInsn(bytes, addr, addr, { rules: world.kernel });
+  const prepared = prepareKprobeInsn(bytes, addr, addr, { rules: world.fact(KPROBE_INSNS) });
   return prepared.kind === 'refused'
     ? `${name} starts with an instruction that cannot be probed: ${prepared.fault.detail}.`
     : undefined;

@@ -5,6 +5,7 @@
 import { err, type Fault, ok, type ReadableText, type Result } from '../base/index.ts';
 import { bpfOpsFunc } from './bpf/trampoline.ts';
 import { type DecisionOf, guarded, refused } from './decision.ts';
+import { DIRECT_MEETS_IPMODIFY } from './kernels/ftrace-facts.ts';
 import { REC } from './model/flags.ts';
 import type { AttachIdentity, AttachRequest, RequestTarget } from './model/request.ts';
 import type { Attachment, KernelState } from './model/state.ts';
@@ -74,11 +75,12 @@ function quarantineFault(txn: Txn): Fault | undefined {
 
 /** attached alone, chained with others, or shared: an IPMODIFY and a direct owner made room for each other. */
 function verdictOf(txn: Txn, attachment: Attachment): Verdict {
+  const mayShare = txn.world.fact(DIRECT_MEETS_IPMODIFY) !== 'never';
   let verdict: Verdict = 'attached';
   for (const site of attachment.sites) {
     const { owners } = siteFacts(txn, site);
     if (owners.length > 1 || (owners.length === 1 && owners[0] !== attachment.id)) verdict = 'chained';
-    const isShared = txn.directFunctions.has(site) && (txn.record(site).flags & REC.IPMODIFY) !== 0;
+    const isShared = mayShare && txn.directFunctions.has(site) && (txn.record(site).flags & REC.IPMODIFY) !== 0;
     if (isShared && verdict === 'chained') return 'shared';
   }
   return verdict;

@@ -11,6 +11,9 @@ export {
   type Verdict,
 } from './decide.ts';
 export type { Change, DecisionOf } from './decision.ts';
+export { type FactReader, factAt, type KernelFact } from './kernels/fact.ts';
+export { factsOfRule, KERNEL_FACTS } from './kernels/index.ts';
+export { BUILT_KERNELS, EVIDENCE, isAtLeast, latestOf, type RulesKernel, rulesKernel } from './kernels/versions.ts';
 export { initialState } from './model/initial-state.ts';
 export {
   type AttachIdentity,
@@ -24,6 +27,7 @@ export type { Attachment, KernelState } from './model/state.ts';
 export { OverlayText } from './overlay-text.ts';
 export { locate, type Place, parsePlace } from './place.ts';
 export { RULES } from './rules/index.ts';
+export { KERNEL_UNSETTLED } from './rules/kernel.ts';
 export {
   ATTACHMENT_NOT_YOURS,
   ATTACHMENT_UNKNOWN,
@@ -37,4 +41,4 @@ export { decideSysctl, readSysctl, SYSCTLS, type Sysctl, type SysctlName } from 
 export { forecast, type GracePeriod, type OpCost, type TextChange, type TextOp, writesOf } from './text-op.ts';
 export type { Txn } from './txn.ts';
 export { kernelView, VIEW_NAMES } from './views/views.ts';
-export { BUILT_KERNELS, describePlace, ftraceLocation, makeWorld, type RulesKernel, type World } from './world.ts';
+export { describePlace, ftraceLocation, makeWorld, type World, withRulesOf } from './world.ts';

@@ -1,8 +1,9 @@
 /** Who is at a site, in which order they run, and what is left for others. Reads a Txn and changes nothing. */
-import { allLinks, BPF_MAX_TRAMP_LINKS } from './bpf/trampoline.ts';
+import { allLinks } from './bpf/trampoline.ts';
 import { hasFlag, opsAt } from './ftrace/ops-list.ts';
 import { labelAt } from './jump-label/keys.ts';
 import { labelOwners } from './jump-label/owners.ts';
+import { TRAMPOLINE_PROGRAMS_MAX } from './kernels/bpf-facts.ts';
 import { OPS, REC } from './model/flags.ts';
 import type { BpfTrampoline } from './model/state.ts';
 import { opsAttachments } from './owners/holders.ts';
@@ -74,7 +75,7 @@ function ftraceBudget(txn: Txn, at: number): Readonly<Record<string, number>> {
   return {
     ipmodify: txn.record(at).flags & REC.IPMODIFY ? 0 : 1,
     direct: txn.directFunctions.has(at) ? 0 : 1,
-    bpfPrograms: BPF_MAX_TRAMP_LINKS - (trampoline === undefined ? 0 : allLinks(trampoline).length),
+    bpfPrograms: txn.world.fact(TRAMPOLINE_PROGRAMS_MAX) - (trampoline === undefined ? 0 : allLinks(trampoline).length),
   };
 }
 
@@ -99,7 +100,7 @@ function bodyFacts(txn: Txn, at: number): Facts {
     return {
       mechanism: 'bpf-call',
       owners: allLinks(trampoline).map((link) => link.attachment),
-      budget: { bpfPrograms: BPF_MAX_TRAMP_LINKS - allLinks(trampoline).length },
+      budget: { bpfPrograms: txn.world.fact(TRAMPOLINE_PROGRAMS_MAX) - allLinks(trampoline).length },
     };
   return { mechanism: 'none', owners: [], budget: {} };
 }

@@ -1,12 +1,10 @@
 import type { ReadableText } from '../base/index.ts';
-import type { KernelImage, KernelSymbol, TextRange } from '../image/index.ts';
+import type { KernelImage, KernelSymbol, KernelVersion, TextRange } from '../image/index.ts';
 import { JMP32_INSN_OPCODE, relTarget } from '../insn/index.ts';
 import type { GeneratedCodeCpu } from '../jit/index.ts';
+import { type FactReader, readerFor } from './kernels/fact.ts';
+import { LATEST_PATCH, latestOf, type RulesKernel, rulesKernel } from './kernels/versions.ts';
 import type { Strictness } from './model/request.ts';
-
-/** Versions whose rules are built. */
-export const BUILT_KERNELS = ['6.1', '6.12'] as const;
-export type RulesKernel = (typeof BUILT_KERNELS)[number];
 
 export const MCOUNT_INSN_SIZE = 5;
 /** A site further from its symbol belongs to a function that is gone: an ENDBR is 4 bytes (arch/x86/include/asm/ftrace.h, 6.12). */
@@ -16,7 +14,10 @@ export const FTRACE_MCOUNT_MAX_OFFSET = 4;
 export interface World {
   readonly image: KernelImage;
   readonly pristine: ReadableText;
+  /** The built version whose rules decide. */
   readonly kernel: RulesKernel;
+  /** What that version, at its point release, decides differently from others. */
+  readonly fact: FactReader;
   readonly strictness: Strictness;
   /** Offsets of the shared callers and of what they call; undefined when the image has no ftrace. */
   readonly ftrace: FtraceSymbols | undefined;
@@ -168,10 +169,6 @@ function widenBlacklist(image: KernelImage): readonly TextRange[] {
   return ranges.sort((a, b) => a.start - b.start);
 }
 
-export function rulesKernel(image: KernelImage): RulesKernel {
-  return image.version.major < 6 || (image.version.major === 6 && image.version.minor < 4) ? '6.1' : '6.12';
-}
-
 /** `sarq $5,%gs:pcpu_hot+X86_call_depth(%rip)`, the accounting that call thunks put in front of functions; its displacement is at 4. */
 const CALL_DEPTH_ACCOUNTING = [0x65, 0x48, 0xc1, 0x3d] as const;
 const CALL_DEPTH_ACCOUNTING_SIZE = 9;
@@ -206,17 +203,30 @@ function generatedCodeCpu(image: KernelImage): GeneratedCodeCpu {
   };
 }
 
+/** `6.8.0-31-generic` says nothing about the point release: a distributor counts otherwise, and is taken to follow its branch. */
+const pointRelease = (version: KernelVersion): KernelVersion =>
+  version.patch === 0 ? { ...version, patch: LATEST_PATCH } : version;
+
+/** The same image, decided by the rules of a built version at its latest point release. */
+export const withRulesOf = (world: World, kernel: RulesKernel): World => ({
+  ...world,
+  kernel,
+  fact: readerFor(latestOf(kernel)),
+});
+
 export function makeWorld(image: KernelImage, options: WorldOptions): World {
   const start = image.symbols.offsetOf('_stext') ?? image.symbols.offsetOf('_text') ?? 0;
   const text = image.pristine.ranges.find((range) => range.name === '.text') ?? image.pristine.ranges[0];
   const end = image.symbols.offsetOf('_etext') ?? (text === undefined ? start : text.start + text.length);
   const pointer = (name: string): bigint => image.symbols.byName(name)[0]?.address ?? 0n;
-  const kernel = rulesKernel(image);
+  const kernel = rulesKernel(image.version);
+  const isOldLayout = kernel === '5.15' || kernel === '6.1';
   const switchTo = image.symbols.offsetOf('__switch_to');
   return {
     image,
     pristine: image.pristine,
     kernel,
+    fact: readerFor(pointRelease(image.version)),
     strictness: options.strictness,
     ftrace: ftraceSymbols(image),
     kprobeFtraceHandler: image.symbols.offsetOf('kprobe_ftrace_handler'),
@@ -227,6 +237,6 @@ export function makeWorld(image: KernelImage, options: WorldOptions): World {
     blacklist: widenBlacklist(image),
     kretprobeBlacklist: switchTo === undefined ? [] : [switchTo],
     cpu: generatedCodeCpu(image),
-    codeLayout: kernel === '6.1' ? 'linux-6.1' : 'linux-6.12',
+    codeLayout: isOldLayout ? 'linux-6.1' : 'linux-6.12',
   };
 }

@@ -4,6 +4,16 @@
  */
 import { err, ok, type Result } from '../../base/index.ts';
 import type { FunctionPrototype } from '../../image/index.ts';
+import {
+  FMOD_RET_ID_SETS,
+  LARGE_RETURN_REFUSED,
+  LSM_HOOKS_DISABLED,
+  NORETURN_REFUSED,
+  RCU_READ_LOCK,
+  TRAMPOLINE_STRUCTS,
+  TRAMPOLINE_WORDS_MAX,
+} from '../kernels/bpf-facts.ts';
+import { type KernelFact, UNKNOWN } from '../kernels/fact.ts';
 import type { TrampLinkKind } from '../model/state.ts';
 import type { Place } from '../place.ts';
 import {
@@ -20,6 +30,7 @@ import {
   BPF_PROTOTYPE,
   BPF_RETURN_TOO_LARGE,
 } from '../rules/bpf.ts';
+import { KERNEL_UNSETTLED, unsettled } from '../rules/kernel.ts';
 import { type Rule, refuse } from '../rules/rule.ts';
 import type { World } from '../world.ts';
 
@@ -33,16 +44,24 @@ const DENIED = new Set([
   '__rcu_read_unlock',
 ]);
 
-/** MAX_BPF_FUNC_ARGS; 6.1's trampoline saves six words. */
+/** MAX_BPF_FUNC_ARGS. */
 const MAX_ARGS = 12;
-const MAX_WORDS_6_1 = 6;
 const MAX_ARG_SIZE = 16;
+const WORD = 8;
 
 interface TargetProblem {
   readonly rule: Rule;
   readonly detail: string;
-  readonly errno?: 'ENOTSUPP';
+  readonly errno?: 'ENOTSUPP' | 'ENOENT';
+  /** What no source settles, when the rule is that. */
+  readonly fact?: KernelFact<unknown>;
 }
+
+const unknownOf = (fact: KernelFact<unknown>, detail: string): TargetProblem => ({
+  rule: KERNEL_UNSETTLED,
+  detail,
+  fact,
+});
 
 export interface BpfTarget {
   readonly func: number;
@@ -51,23 +70,34 @@ export interface BpfTarget {
   readonly argSizes: readonly number[];
 }
 
-function prototypeProblem(world: World, prototype: FunctionPrototype): string | undefined {
+function prototypeProblem(
+  world: World,
+  prototype: FunctionPrototype,
+): Pick<TargetProblem, 'detail' | 'errno'> | undefined {
+  const detail = shapeProblem(world, prototype);
+  if (detail !== undefined) return { detail };
+  const most = world.fact(TRAMPOLINE_WORDS_MAX);
+  const words = prototype.params.reduce((sum, param) => sum + Math.ceil(param.size / WORD), 0);
+  return words > most
+    ? { detail: `it has ${words} words of arguments, ${world.kernel} saves at most ${most}`, errno: 'ENOTSUPP' }
+    : undefined;
+}
+
+function shapeProblem(world: World, prototype: FunctionPrototype): string | undefined {
   if (prototype.isVariadic) return 'it takes variable arguments';
   if (prototype.params.length > MAX_ARGS) return `it has ${prototype.params.length} arguments, at most ${MAX_ARGS} fit`;
   const large = prototype.params.find((param) => param.size > MAX_ARG_SIZE);
   if (large !== undefined)
     return `argument ${large.name || large.type} has ${large.size} bytes, at most ${MAX_ARG_SIZE} fit`;
   if (prototype.result.kind === 'struct' || prototype.result.kind === 'union') return 'it returns a structure by value';
-  const words = prototype.params.reduce((sum, param) => sum + Math.ceil(param.size / 8), 0);
-  if (world.kernel === '6.1' && words > MAX_WORDS_6_1) return `it has ${words} words of arguments, 6.1 saves at most 6`;
+  const structure = prototype.params.find(({ kind }) => kind === 'struct' || kind === 'union');
+  if (structure !== undefined && !world.fact(TRAMPOLINE_STRUCTS))
+    return `argument ${structure.name || structure.type} is a structure, which ${world.kernel} does not save`;
   return undefined;
 }
 
 /** Everything but what the bytes at the site say; shared by attaching and by the listing of what is attachable. */
-export function functionProblem(
-  world: World,
-  name: string,
-): { readonly rule: Rule; readonly detail: string; readonly errno?: 'ENOTSUPP' | 'ENOENT' } | undefined {
+export function functionProblem(world: World, name: string): TargetProblem | undefined {
   const { btf, symbols } = world.image;
   if (btf?.id(name) === undefined) {
     const isUnknown = symbols.byName(name).length === 0;
@@ -79,15 +109,20 @@ export function functionProblem(
   if (symbols.offsetOf(name) === undefined)
     return { rule: BPF_NO_SYMBOL, detail: `BTF knows ${name}, but kallsyms does not: it was inlined or dropped.` };
   const prototype = btf.prototype(name);
-  const problem = prototype === undefined ? 'BTF has no usable prototype' : prototypeProblem(world, prototype);
+  const problem =
+    prototype === undefined ? { detail: 'BTF has no usable prototype' } : prototypeProblem(world, prototype);
   if (problem !== undefined)
     return {
+      ...problem,
       rule: BPF_PROTOTYPE,
-      detail: `${name} cannot have a BPF trampoline: ${problem}.`,
-      ...(problem.includes('6.1 saves') ? { errno: 'ENOTSUPP' } : {}),
+      detail: `${name} cannot have a BPF trampoline: ${problem.detail}.`,
     };
-  if (world.kernel === '6.1' && (name === '__rcu_read_lock' || name === '__rcu_read_unlock'))
-    return { rule: BPF_HANGS, detail: `Attaching to ${name} never comes back on 6.1.` };
+  if (name === '__rcu_read_lock' || name === '__rcu_read_unlock') {
+    const denied = world.fact(RCU_READ_LOCK);
+    if (denied === 'hangs')
+      return { rule: BPF_HANGS, detail: `Attaching to ${name} never comes back on ${world.kernel}.` };
+    if (denied === UNKNOWN) return unknownOf(RCU_READ_LOCK, `${name} is called by every BPF trampoline.`);
+  }
   if (DENIED.has(name)) return { rule: BPF_DENY_LIST, detail: `${name} is called by every BPF trampoline.` };
   return undefined;
 }
@@ -116,21 +151,24 @@ const NORETURN = new Set([
 
 /** KF_SLEEPABLE of include/linux/btf.h (6.12). */
 const KF_SLEEPABLE = 1 << 5;
-const WORD = 8;
 
 /** What fexit, fmod_ret and sleepable programs need on top. */
 export function programProblem(world: World, name: string, program: BpfProgramKind): TargetProblem | undefined {
   const { btf } = world.image;
   const id = btf?.id(name);
-  const flags = id === undefined ? undefined : world.image.fmodretIds.get(id);
+  const flags = id === undefined || !world.fact(FMOD_RET_ID_SETS) ? undefined : world.image.fmodretIds.get(id);
   const result = btf?.prototype(name)?.result;
-  if (program.kind !== 'fentry' && world.kernel === '6.12' && result !== undefined && result.size > WORD)
-    return { rule: BPF_RETURN_TOO_LARGE, detail: `${name} returns ${result.size} bytes.` };
+  if (program.kind !== 'fentry' && result !== undefined && result.size > WORD) {
+    const isRefused = world.fact(LARGE_RETURN_REFUSED);
+    const detail = `${name} returns ${result.size} bytes.`;
+    if (isRefused === UNKNOWN) return unknownOf(LARGE_RETURN_REFUSED, detail);
+    if (isRefused) return { rule: BPF_RETURN_TOO_LARGE, detail };
+  }
   if (program.sleepable && (flags === undefined || (flags & KF_SLEEPABLE) === 0))
     return { rule: BPF_NOT_SLEEPABLE, detail: `${name} is not marked as a function where programs may sleep.` };
   if (program.kind === 'fmod_ret' && !name.startsWith('security_') && flags === undefined)
     return { rule: BPF_NOT_MODIFIABLE, detail: `${name} is not modifiable by BPF.` };
-  if (program.kind !== 'fentry' && world.kernel === '6.12' && NORETURN.has(name))
+  if (program.kind !== 'fentry' && world.fact(NORETURN_REFUSED) && NORETURN.has(name))
     return { rule: BPF_NORETURN, detail: `${name} never returns.` };
   return undefined;
 }
@@ -158,6 +196,7 @@ export function checkAttachTarget(world: World, place: Place, program: BpfProgra
   const problem = functionProblem(world, name) ?? programProblem(world, name, program);
   if (problem !== undefined) {
     const near = problem.rule === BPF_NO_SYMBOL ? world.image.symbols.near(name, 3) : [];
+    if (problem.fact !== undefined) return err(unsettled(problem.fact, { detail: problem.detail, place: name }));
     return err(
       refuse(problem.rule, {
         detail: problem.detail,
@@ -200,6 +239,8 @@ export function checkLsmHook(world: World, place: Place): Result<BpfTarget & { r
   const { name } = target.value;
   if (!name.startsWith('bpf_lsm_'))
     return err(refuse(BPF_LSM_NOT_A_HOOK, { detail: `${name} is not the function of an LSM hook.`, place: name }));
+  if (LSM_DISABLED.has(name) && world.fact(LSM_HOOKS_DISABLED) === UNKNOWN)
+    return err(unsettled(LSM_HOOKS_DISABLED, { detail: `${name} returns more than a verdict.`, place: name }));
   if (LSM_DISABLED.has(name))
     return err(refuse(BPF_LSM_DISABLED, { detail: `BPF must not answer the hook of ${name}.`, place: name }));
   const isVoid = world.image.btf?.prototype(name)?.result.kind === 'void';

@@ -11,23 +11,28 @@ import { dataObject, install, remove } from '../arena.ts';
 import { modifyFtraceDirect, registerFtraceDirect, unregisterFtraceDirect } from '../ftrace/direct.ts';
 import { newOps } from '../ftrace/new-ops.ts';
 import { setFilterIp } from '../ftrace/ops.ts';
-import { REC, TRAMP_F } from '../model/flags.ts';
+import { TRAMPOLINE_PROGRAMS_MAX } from '../kernels/bpf-facts.ts';
+import { UNKNOWN } from '../kernels/fact.ts';
+import { DIRECT_MEETS_IPMODIFY, DIRECT_OPS, MODIFY_DIRECT, RETRY_DIRECT } from '../kernels/ftrace-facts.ts';
+import { OPS, REC, TRAMP_F } from '../model/flags.ts';
 import type { BpfTrampoline, FtraceOps, TrampLink, TrampLinkKind } from '../model/state.ts';
 import { ipmodifyHolders } from '../owners/holders.ts';
 import {
   BPF_IPMODIFY_ORDER,
   BPF_LAYOUT_MIX,
   BPF_NOT_PATCHABLE,
+  BPF_RETRY_BUSY,
   BPF_SAME_PROGRAM,
   BPF_TOO_MANY_PROGRAMS,
   BPF_TRAMPOLINE_TOO_BIG,
+  BPF_TRAMPOLINE_UNKNOWN,
 } from '../rules/bpf.ts';
+import { unsettled } from '../rules/kernel.ts';
 import { refuse } from '../rules/rule.ts';
 import type { OpsFunc, Txn } from '../txn.ts';
 import { ftraceLocation } from '../world.ts';
 import type { BpfTarget } from './attach-target.ts';
 
-export const BPF_MAX_TRAMP_LINKS = 38;
 const PAGE_SIZE = 4096;
 const ENDBR_SIZE = 4;
 
@@ -133,7 +138,8 @@ function generate(txn: Txn, trampoline: BpfTrampoline): Result<{ at: number; siz
   const symbols: Record<string, number> = {};
   for (const name of trampolineSymbols({ layout, programs, flags })) {
     const offset = image.symbols.offsetOf(name);
-    invariant(offset !== undefined, () => `${image.release} has no ${name}`);
+    if (offset === undefined)
+      return err(refuse(BPF_TRAMPOLINE_UNKNOWN, { detail: `${image.release} has no ${name}.` }));
     symbols[name] = offset;
   }
   const descriptor = dataObject(txn, 64);
@@ -204,9 +210,25 @@ export function updateTrampoline(txn: Txn, func: number): Fault | undefined {
       return undefined;
     }
     if (fault.errno !== 'EAGAIN') return fault;
+    const stuck = wanted.image === undefined ? retryBusy(txn, func) : undefined;
+    if (stuck !== undefined) return stuck;
     remove(txn, image.value.at, []);
   }
   invariant(false, 'a trampoline with ORIG_STACK is accepted beside IPMODIFY');
+}
+
+/** What becomes of registering once more after EAGAIN: between 6.7 and 6.17 the first attempt leaves its entry in direct_functions. */
+function retryBusy(txn: Txn, func: number): Fault | undefined {
+  const retry = txn.world.fact(RETRY_DIRECT);
+  if (retry === 'works') return undefined;
+  const site = trampolineSite(txn, func);
+  const place = txn.place(site);
+  if (retry === UNKNOWN) return unsettled(RETRY_DIRECT, { detail: `${place} has an IPMODIFY owner.`, place });
+  return refuse(BPF_RETRY_BUSY, {
+    detail: `${place} has an IPMODIFY owner, and Linux ${txn.world.kernel} finds its own first attempt in the way.`,
+    place,
+    holders: ipmodifyHolders(txn, site),
+  });
 }
 
 /** bpf_tramp_ftrace_ops_func. */
@@ -233,6 +255,7 @@ export const bpfOpsFunc: OpsFunc = (txn, ops: FtraceOps, command) => {
 function newTrampoline(txn: Txn, target: BpfTarget, layout: BpfTrampoline['layout']): BpfTrampoline {
   const ops = `bpf_trampoline:${target.func.toString(16)}`;
   newOps(txn, ops, {
+    flags: OPS.INITIALIZED | (txn.world.fact(DIRECT_OPS) === 'one for all' ? OPS.PERMANENT : 0),
     func: { at: txn.world.ftrace?.ftraceStub ?? 0, symbol: 'call_direct_funcs' },
     opsFunc: 'bpf',
     bpfFunction: target.func,
@@ -250,27 +273,32 @@ function newTrampoline(txn: Txn, target: BpfTarget, layout: BpfTrampoline['layou
 }
 
 /**
- * 6.1 asks for ORIG_STACK only when a trampoline is registered. One that was registered for fentry alone beside an IPMODIFY owner, and now has
- * to call the original, is modified without being asked.
+ * A trampoline that was registered for fentry alone beside an IPMODIFY owner, and now has to call the original, needs ORIG_STACK when it is
+ * modified. Kernels differ in whether they ask for it then, and in what is left of the trampoline's ops once they have.
  */
 function ipmodifyOrder(txn: Txn, trampoline: BpfTrampoline, link: TrampLink): Fault | undefined {
   const site = trampolineSite(txn, trampoline.func);
-  const isBug =
-    txn.world.kernel === '6.1' &&
+  const needsStack =
     link.kind !== 'fentry' &&
     trampoline.image !== undefined &&
     !hasTrampFlag(trampoline, TRAMP_F.CALL_ORIG | TRAMP_F.SHARE_IPMODIFY) &&
     (txn.record(site).flags & REC.IPMODIFY) !== 0;
-  if (!isBug) return undefined;
+  if (!needsStack || txn.world.fact(DIRECT_MEETS_IPMODIFY) === 'never') return undefined;
+  const modify = txn.world.fact(MODIFY_DIRECT);
+  if (modify === 'asks') return undefined;
   const place = txn.place(site);
+  const meeting = `${place} has an IPMODIFY owner and, since later, fentry`;
+  if (modify === UNKNOWN) return unsettled(MODIFY_DIRECT, { detail: `${meeting}.`, place });
+  const isFatal = modify === 'asks and forgets the function';
+  const outcome = isFatal
+    ? `the next call of ${place} kills ftrace for the whole system`
+    : `${place} runs unpatched from then on, as if the IPMODIFY owner were not there`;
   if (txn.world.strictness === 'linux') {
-    txn.warnings.push(
-      `Linux 6.1 grants this, and the next call of ${place} kills ftrace for the whole system (${BPF_IPMODIFY_ORDER.id}).`,
-    );
+    txn.warnings.push(`Linux ${txn.world.kernel} grants this, and ${outcome} (${BPF_IPMODIFY_ORDER.id}).`);
     return undefined;
   }
   return refuse(BPF_IPMODIFY_ORDER, {
-    detail: `${place} has an IPMODIFY owner and, since later, fentry; with ${link.kind} on top the next call would kill ftrace on 6.1.`,
+    detail: `${meeting}; Linux ${txn.world.kernel} would grant ${link.kind} on top, and ${outcome}.`,
     place,
     holders: ipmodifyHolders(txn, site),
   });
@@ -287,7 +315,7 @@ export function linkProgram(
   const place = txn.place(trampolineSite(txn, target.func));
   const links = allLinks(trampoline);
   const holders = (): ReturnType<Txn['holders']> => txn.holders(links.map((each) => each.attachment));
-  if (links.length >= BPF_MAX_TRAMP_LINKS)
+  if (links.length >= txn.world.fact(TRAMPOLINE_PROGRAMS_MAX))
     return refuse(BPF_TOO_MANY_PROGRAMS, {
       detail: `${target.name} already has ${links.length} BPF programs.`,
       place,

@@ -3,6 +3,7 @@
  * Source: kernel/trace/ftrace.c register_ftrace_direct, unregister_ftrace_direct, __modify_ftrace_direct (6.12).
  */
 import type { Fault } from '../../base/index.ts';
+import { DIRECT_MEETS_IPMODIFY, MODIFY_DIRECT } from '../kernels/ftrace-facts.ts';
 import { blankOps } from '../model/blank-ops.ts';
 import { OPS } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
@@ -30,9 +31,10 @@ export function registerFtraceDirect(txn: Txn, id: string, address: number): Fau
     });
   }
   for (const site of ops.filter) txn.directFunctions.set(site, address);
+  const claims = txn.world.fact(DIRECT_MEETS_IPMODIFY) === 'never' ? OPS.IPMODIFY : 0;
   txn.setOp({
     ...ops,
-    flags: (ops.flags & OPS.PERMANENT) | OPS.INITIALIZED | OPS.DIRECT | OPS.SAVE_REGS | OPS.DYNAMIC,
+    flags: (ops.flags & OPS.PERMANENT) | OPS.INITIALIZED | OPS.DIRECT | OPS.SAVE_REGS | OPS.DYNAMIC | claims,
     trampoline: symbolsOf(txn).ftraceRegsCaller,
     trampolineSize: 0,
     directCall: address,
@@ -73,8 +75,9 @@ export function modifyFtraceDirect(txn: Txn, id: string, address: number): Fault
   txn.setOp(helper);
   const joined = startup(txn, helper.id);
   if (joined !== undefined) return joined;
-  // 6.1 lacks this question (see the rule bpf.trampoline.ipmodify-order).
-  const isAsked = isEnabled(ops) && txn.world.kernel !== '6.1';
+  const modify = txn.world.fact(MODIFY_DIRECT);
+  const meets = txn.world.fact(DIRECT_MEETS_IPMODIFY) === 'when its owner agrees';
+  const isAsked = isEnabled(ops) && meets && modify !== 'does not ask';
   const fault = isAsked ? updateIpmodify(txn, txn.op(id), ops.filter, ops.filter, true) : undefined;
   if (fault === undefined) {
     for (const site of ops.filter) if (txn.directFunctions.has(site)) txn.directFunctions.set(site, address);

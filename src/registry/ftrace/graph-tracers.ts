@@ -4,7 +4,10 @@
  */
 import { Set as ImmutableSet } from 'immutable';
 import type { Fault } from '../../base/index.ts';
+import { GRAPH_CALLBACK, GRAPH_TRACERS_MAX } from '../kernels/ftrace-facts.ts';
 import { OPS } from '../model/flags.ts';
+import { FTRACE_GRAPH_BUSY } from '../rules/ftrace.ts';
+import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
 import { symbolFunc } from './callers.ts';
 import { newOps } from './new-ops.ts';
@@ -14,14 +17,35 @@ import { GRAPH_OPS } from './ops-list.ts';
 const union = (tracers: Txn['graphTracers']): ImmutableSet<number> =>
   tracers.reduce((all, tracer) => all.union(tracer.sites), ImmutableSet<number>());
 
-export function joinGraphTracers(txn: Txn, attachment: string, sites: readonly number[]): Fault | undefined {
+/** Why there is no place for one more; undefined when there is. */
+function graphBusy(txn: Txn, isFprobe: boolean): Fault | undefined {
+  const most = txn.world.fact(GRAPH_TRACERS_MAX);
+  const fprobes = txn.graphTracers.some((tracer) => tracer.isFprobe);
+  const tracers = txn.graphTracers.filter((tracer) => !tracer.isFprobe);
+  const isCounted = !isFprobe || !fprobes;
+  if (tracers.length + (fprobes ? 1 : 0) + (isCounted ? 1 : 0) <= most) return undefined;
+  return refuse(FTRACE_GRAPH_BUSY, {
+    ...(most === 1 ? {} : { errno: 'ENOSPC' }),
+    detail: `The function-graph tracer of ${txn.world.kernel} takes ${most} users, and has them.`,
+    holders: txn.holders(txn.graphTracers.map((tracer) => tracer.attachment)),
+  });
+}
+
+export function joinGraphTracers(
+  txn: Txn,
+  attachment: string,
+  sites: readonly number[],
+  isFprobe = false,
+): Fault | undefined {
+  const busy = graphBusy(txn, isFprobe);
+  if (busy !== undefined) return busy;
   const isFirst = txn.graphTracers.length === 0;
-  txn.graphTracers = [...txn.graphTracers, { attachment, sites: ImmutableSet(sites) }];
+  txn.graphTracers = [...txn.graphTracers, { attachment, sites: ImmutableSet(sites), isFprobe }];
   if (!isFirst) return moveFilter(txn, GRAPH_OPS, union(txn.graphTracers));
   // In core kernel data, so not DYNAMIC: alone, the shared callers call it directly.
   newOps(txn, GRAPH_OPS, {
     flags: OPS.INITIALIZED,
-    func: symbolFunc(txn, 'ftrace_graph_func'),
+    func: symbolFunc(txn, txn.world.fact(GRAPH_CALLBACK)),
     filter: ImmutableSet(sites),
   });
   return registerFtraceFunction(txn, GRAPH_OPS);

@@ -4,10 +4,16 @@
  * cleanup_direct_functions_after_ipmodify (6.12).
  */
 import type { Fault } from '../../base/index.ts';
+import { DIRECT_MEETS_IPMODIFY } from '../kernels/ftrace-facts.ts';
 import { OPS, REC } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
 import { directHolders, ipmodifyHolders } from '../owners/holders.ts';
-import { FTRACE_DIRECT_NOT_SHARING, FTRACE_IPMODIFY_EMPTY_FILTER, FTRACE_IPMODIFY_EXCLUSIVE } from '../rules/ftrace.ts';
+import {
+  FTRACE_DIRECT_CLAIMS_IPMODIFY,
+  FTRACE_DIRECT_NOT_SHARING,
+  FTRACE_IPMODIFY_EMPTY_FILTER,
+  FTRACE_IPMODIFY_EXCLUSIVE,
+} from '../rules/ftrace.ts';
 import { type Rule, refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
 import { hasFlag, isEnabled, opsAt } from './ops-list.ts';
@@ -21,6 +27,12 @@ function enterSite(txn: Txn, ops: FtraceOps, site: number): Fault | undefined {
     if (isIpmodify) txn.setRecord(site, { ...record, flags: record.flags | REC.IPMODIFY });
     return undefined;
   }
+  if (isIpmodify && (hasFlag(ops, OPS.DIRECT) || directOps(txn, site) !== undefined))
+    return refuse(FTRACE_DIRECT_CLAIMS_IPMODIFY, {
+      detail: `${txn.place(site)} already has an owner that may change the instruction pointer, and before 6.0 a direct call counts as one.`,
+      place: txn.place(site),
+      holders: ipmodifyHolders(txn, site),
+    });
   if (isIpmodify)
     return refuse(FTRACE_IPMODIFY_EXCLUSIVE, {
       detail: `${txn.place(site)} already has an owner that may change the instruction pointer (IPMODIFY), and a site takes one.`,
@@ -76,7 +88,7 @@ export function updateIpmodify(
 }
 
 function directOps(txn: Txn, site: number): FtraceOps | undefined {
-  return opsAt(txn, site).find((ops) => hasFlag(ops, OPS.DIRECT));
+  return opsAt(txn, site).find((each) => hasFlag(each, OPS.DIRECT));
 }
 
 /** Asks the direct owners of these sites to make room for an IPMODIFY owner. `rule` names the refusal. */
@@ -85,6 +97,7 @@ export function prepareDirectForIpmodify(
   sites: Iterable<number>,
   rule: Rule = FTRACE_DIRECT_NOT_SHARING,
 ): Fault | undefined {
+  if (txn.world.fact(DIRECT_MEETS_IPMODIFY) === 'never') return undefined;
   for (const site of sites) {
     const direct = directOps(txn, site);
     if (direct === undefined || direct.opsFunc === 'accepts') continue;
@@ -102,7 +115,7 @@ export function prepareDirectForIpmodify(
 
 /** Tells the direct owners that the IPMODIFY owner is gone; what they answer is ignored. */
 export function cleanupDirectAfterIpmodify(txn: Txn, ops: FtraceOps, sites: Iterable<number> = ops.filter): void {
-  if (!hasFlag(ops, OPS.IPMODIFY)) return;
+  if (!hasFlag(ops, OPS.IPMODIFY) || txn.world.fact(DIRECT_MEETS_IPMODIFY) === 'never') return;
   for (const site of sites) {
     const direct = directOps(txn, site);
     if (direct?.opsFunc === 'bpf') txn.bpfOpsFunc(txn, direct, 'DISABLE_SHARE_IPMODIFY_PEER');

@@ -38,7 +38,10 @@ function armFtrace(txn: Txn, entry: KprobeEntry): Fault | undefined {
   if (filtered !== undefined) return filtered;
   if (!isRegistered) {
     const fault = registerFtraceFunction(txn, ops);
-    if (fault !== undefined) return fault;
+    if (fault !== undefined) {
+      setFilterIp(txn, ops, entry.addr, 'remove');
+      return fault;
+    }
   }
   addEnabled(txn, entry, 1);
   return undefined;

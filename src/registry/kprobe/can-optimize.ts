@@ -5,6 +5,7 @@
  * optimize_kprobe (6.12; 6.1 alike).
  */
 import { canBoost, decodeInsn, type Insn, JMP32_INSN_SIZE, prepareKprobeInsn } from '../../insn/index.ts';
+import { KPROBE_INSNS } from '../kernels/kprobe-facts.ts';
 import type { KprobeEntry } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
 import { floorIndex, ftraceSiteIn } from '../world.ts';
@@ -54,10 +55,11 @@ function regionSize(txn: Txn, addr: number): number | undefined {
   let size = 0;
   while (size < JMP32_INSN_SIZE) {
     const bytes = recoveredBytes(world, txn.kprobeTable, txn.text, addr + size);
-    const copied = prepareKprobeInsn(bytes, addr + size, addr + size, { rules: world.kernel });
+    const copied = prepareKprobeInsn(bytes, addr + size, addr + size, { rules: world.fact(KPROBE_INSNS) });
     if (copied.kind === 'refused' && copied.fault.rule.startsWith('kprobe.copy.')) return undefined;
     const insn = decodeInsn(bytes, addr + size);
-    if (insn === undefined || !canBoost(insn, hasExceptionEntry(txn, addr + size), world.kernel)) return undefined;
+    if (insn === undefined || !canBoost(insn, hasExceptionEntry(txn, addr + size), world.fact(KPROBE_INSNS)))
+      return undefined;
     size += insn.length;
   }
   const last = addr + size - 1;

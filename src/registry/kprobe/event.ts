@@ -3,8 +3,11 @@
  * Source: kernel/trace/trace_kprobe.c validate_probe_symbol, within_notrace_func (6.12; 6.1 answers other errnos through tracefs).
  */
 import type { Errno, Fault } from '../../base/index.ts';
+import { UNKNOWN } from '../kernels/fact.ts';
+import { TRACEFS_SYMBOL_ERRNO } from '../kernels/kprobe-facts.ts';
 import type { Options } from '../owners/options.ts';
 import type { Place } from '../place.ts';
+import { unsettled } from '../rules/kernel.ts';
 import { KPROBE_EVENT_AMBIGUOUS, KPROBE_EVENT_NOTRACE, KPROBE_EVENT_UNKNOWN } from '../rules/kprobe.ts';
 import { OPTION_INVALID } from '../rules/request.ts';
 import { refuse } from '../rules/rule.ts';
@@ -13,12 +16,15 @@ import { ftraceSiteIn } from '../world.ts';
 import { kprobeAddress } from './address.ts';
 
 function symbolFault(txn: Txn, name: string, isTracefs: boolean): Fault | undefined {
-  const { image, kernel } = txn.world;
+  const { image, fact } = txn.world;
   const count = image.symbols.byName(name).length;
   if (count === 1) return undefined;
   const rule = count === 0 ? KPROBE_EVENT_UNKNOWN : KPROBE_EVENT_AMBIGUOUS;
+  const tracefs = isTracefs ? fact(TRACEFS_SYMBOL_ERRNO) : 'its own';
+  if (tracefs === UNKNOWN)
+    return unsettled(TRACEFS_SYMBOL_ERRNO, { detail: `${count} symbols are called ${name}.`, place: name });
   // Recorded: tracefs of 6.12 parses the name first and reports any trouble with it as EINVAL.
-  const errno: Errno = isTracefs && kernel === '6.12' ? 'EINVAL' : rule.errno;
+  const errno: Errno = tracefs === 'EINVAL' ? 'EINVAL' : rule.errno;
   const near = count === 0 ? image.symbols.near(name, 3) : [];
   return refuse(rule, {
     errno,

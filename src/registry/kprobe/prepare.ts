@@ -5,6 +5,7 @@
 import { err, invariant, ok, type Result } from '../../base/index.ts';
 import { canProbe, decodeInsn, type Insn, KPROBE_SLOT_SIZE, prepareKprobeInsn } from '../../insn/index.ts';
 import { install } from '../arena.ts';
+import { KPROBE_INSNS } from '../kernels/kprobe-facts.ts';
 import { hasHitBreak } from '../kgdb/breakpoints.ts';
 import { KPROBE_NOT_A_BOUNDARY, KPROBE_NOT_COPYABLE, KPROBE_NOT_EMULATABLE } from '../rules/kprobe.ts';
 import { refuse } from '../rules/rule.ts';
@@ -24,7 +25,7 @@ function notProbeable(txn: Txn, addr: number): string | undefined {
   const readInsn = (offset: number): Insn | undefined =>
     decodeInsn(recoveredBytes(txn.world, txn.kprobeTable, txn.text, offset), offset);
   const isKgdbBreakpoint = (offset: number): boolean => hasHitBreak(txn, offset);
-  const probeable = canProbe({ readInsn, start, target: addr, isKgdbBreakpoint }, txn.world.kernel);
+  const probeable = canProbe({ readInsn, start, target: addr, isKgdbBreakpoint }, txn.world.fact(KPROBE_INSNS));
   return probeable.ok ? undefined : probeable.fault.detail;
 }
 
@@ -38,7 +39,7 @@ export function prepareKprobe(
   if (reason !== undefined)
     return err(refuse(KPROBE_NOT_A_BOUNDARY, { detail: `${place} cannot be probed: ${reason}.`, place }));
   const bytes = recoveredBytes(txn.world, txn.kprobeTable, txn.text, addr);
-  const options = { rules: txn.world.kernel, hasPostHandler: probe.hasPostHandler };
+  const options = { rules: txn.world.fact(KPROBE_INSNS), hasPostHandler: probe.hasPostHandler };
   const trial = prepareKprobeInsn(bytes, addr, txn.arena.next, options);
   if (trial.kind === 'refused') {
     const rule = trial.fault.errno === 'EOPNOTSUPP' ? KPROBE_NOT_EMULATABLE : KPROBE_NOT_COPYABLE;

@@ -4,10 +4,11 @@
  */
 import { err, type Fault, invariant, ok, type Result } from '../../base/index.ts';
 import { remove } from '../arena.ts';
+import { ARM_FAILURE_REPORTED } from '../kernels/kprobe-facts.ts';
 import type { Kprobe, KprobeChild, KprobeEntry } from '../model/state.ts';
 import { kprobeAttachments } from '../owners/holders.ts';
 import type { Place } from '../place.ts';
-import { KPROBE_POST_HANDLER_MIX } from '../rules/kprobe.ts';
+import { KPROBE_ARM_UNREPORTED, KPROBE_POST_HANDLER_MIX } from '../rules/kprobe.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
 import { ftraceLocation } from '../world.ts';
@@ -77,8 +78,31 @@ function registerFirst(txn: Txn, probe: Kprobe, isFtrace: boolean): Fault | unde
   });
   txn.kprobes.set(probe.id, probe);
   txn.touched.add(probe.addr);
-  return probe.isDisabled ? undefined : armKprobe(txn, entry);
+  const fault = probe.isDisabled ? undefined : armKprobe(txn, entry);
+  return fault === undefined ? undefined : notArmed(txn, entry, probe, fault);
 }
+
+/** Since 6.14 the probe is taken from the table and its caller told that all went well. */
+function notArmed(txn: Txn, entry: KprobeEntry, probe: Kprobe, fault: Fault): Fault | undefined {
+  if (txn.world.fact(ARM_FAILURE_REPORTED)) return fault;
+  const place = txn.place(probe.addr);
+  if (txn.world.strictness === 'safe')
+    return refuse(KPROBE_ARM_UNREPORTED, {
+      ...(fault.holders === undefined ? {} : { holders: fault.holders }),
+      errno: fault.errno,
+      detail: `${fault.detail} Linux ${txn.world.kernel} does not arm the probe and returns 0.`,
+      place,
+    });
+  txn.kprobeTable.delete(entry.addr);
+  txn.kprobes.delete(probe.id);
+  txn.warnings.push(
+    `Linux ${txn.world.kernel} returns 0, but the probe at ${place} is not armed (${fault.errno}, ${fault.rule}) and never fires (${KPROBE_ARM_UNREPORTED.id}).`,
+  );
+  return undefined;
+}
+
+const isLost = (id: string): Fault =>
+  refuse(KPROBE_ARM_UNREPORTED, { errno: 'EINVAL', detail: `${id} was never armed, and Linux no longer knows it.` });
 
 /** register_kprobe. The address it was registered at. */
 export function registerKprobe(txn: Txn, request: KprobeRequest, place: Place): Result<number> {
@@ -99,6 +123,7 @@ const isChildDisabled = (txn: Txn, child: KprobeChild): boolean =>
 
 /** __disable_kprobe: the site is disarmed once every probe of the address is disabled. */
 export function disableKprobe(txn: Txn, id: string): Fault | undefined {
+  if (!txn.kprobes.has(id)) return isLost(id);
   const probe = txn.kprobe(id);
   if (probe.isDisabled) return undefined;
   const entry = entryAt(txn, probe.addr);
@@ -119,6 +144,7 @@ export function disableKprobe(txn: Txn, id: string): Fault | undefined {
 
 /** enable_kprobe. */
 export function enableKprobe(txn: Txn, id: string): Fault | undefined {
+  if (!txn.kprobes.has(id)) return isLost(id);
   const probe = txn.kprobe(id);
   const entry = entryAt(txn, probe.addr);
   txn.kprobes.set(id, { ...probe, isDisabled: false });
@@ -150,6 +176,7 @@ function leaveGhost(txn: Txn, probe: Kprobe, fault: Fault): void {
 
 /** unregister_kprobe. It never fails for its caller; what goes wrong is a warning. */
 export function unregisterKprobe(txn: Txn, id: string): void {
+  if (!txn.kprobes.has(id)) return;
   const probe = txn.kprobe(id);
   txn.touched.add(probe.addr);
   const fault = disableKprobe(txn, id);

@@ -205,6 +205,14 @@ export interface Quarantine {
   readonly actual: string;
 }
 
+/** A user of the function-graph tracer. */
+export interface GraphTracer {
+  readonly attachment: string;
+  readonly sites: ImmutableSet<number>;
+  /** All fprobes are one user of it (6.14). */
+  readonly isFprobe: boolean;
+}
+
 export interface KernelState {
   readonly ftrace: FtraceState;
   /** kprobes_allow_optimization, the sysctl debug.kprobes-optimization. */
@@ -214,7 +222,7 @@ export interface KernelState {
   /** Registered ops by site they filter on, newest first. Derived from `ops`; kept for speed. */
   readonly opsBySite: ImmutableMap<number, readonly string[]>;
   /** Function-graph tracers: attachment → its sites. They share one ops (graph_ops) whose filter is their union. Oldest first. */
-  readonly graphTracers: readonly { readonly attachment: string; readonly sites: ImmutableSet<number> }[];
+  readonly graphTracers: readonly GraphTracer[];
   /** direct_functions: site → what it calls directly. */
   readonly directFunctions: ImmutableMap<number, number>;
   readonly kprobes: ImmutableMap<string, Kprobe>;

@@ -5,8 +5,10 @@
 import { Set as ImmutableSet } from 'immutable';
 import { err, type Fault, ok, type Result } from '../../base/index.ts';
 import { symbolFunc } from '../ftrace/callers.ts';
+import { joinGraphTracers, leaveGraphTracers } from '../ftrace/graph-tracers.ts';
 import { newOps } from '../ftrace/new-ops.ts';
 import { ftraceUsable, registerFtraceFunction, unregisterFtraceFunction } from '../ftrace/ops.ts';
+import { FPROBE } from '../kernels/ftrace-facts.ts';
 import { OPS } from '../model/flags.ts';
 import type { OwnerKind } from '../model/request.ts';
 import { FPROBE_SYMBOL, FPROBE_UNAVAILABLE, KPROBE_MULTI_SYMBOL } from '../rules/fprobe.ts';
@@ -15,7 +17,8 @@ import type { Txn } from '../txn.ts';
 import { targetSites, withIndex } from './ftrace-targets.ts';
 import type { Attached, Owner, OwnerRequest } from './owner.ts';
 
-const HANDLER = 'fprobe_handler';
+/** Any of them says that the image has fprobe: the handler of 5.18, and what took its place with 6.14. */
+const HANDLERS = ['fprobe_handler', 'fprobe_fgraph_entry', 'fprobe_entry'] as const;
 
 /** A name that is no traceable function has an errno of its own here; an address that is no site has ftrace's. */
 function symbolFault(_txn: Txn, target: OwnerRequest['target'], fault: Fault, rule: typeof FPROBE_SYMBOL): Fault {
@@ -33,14 +36,21 @@ function attach(txn: Txn, request: OwnerRequest, symbolRule: typeof FPROBE_SYMBO
   const { identity, target } = request;
   const unusable = ftraceUsable(txn);
   if (unusable !== undefined) return err(unusable);
-  if (txn.world.image.symbols.offsetOf(HANDLER) === undefined)
-    return err(refuse(FPROBE_UNAVAILABLE, { detail: `${txn.world.image.release} has no ${HANDLER}.` }));
+  const standsOn = txn.world.fact(FPROBE);
+  if (standsOn === 'none') return err(refuse(FPROBE_UNAVAILABLE, { detail: `${txn.world.kernel} has no fprobe.` }));
+  const handler = HANDLERS.find((name) => txn.world.image.symbols.offsetOf(name) !== undefined);
+  if (handler === undefined)
+    return err(refuse(FPROBE_UNAVAILABLE, { detail: `${txn.world.image.release} has no ${HANDLERS[0]}.` }));
   const sites = targetSites(txn, target);
   if (!sites.ok) return err(symbolFault(txn, target, sites.fault, symbolRule));
+  if (standsOn === 'the function-graph tracer') {
+    const busy = joinGraphTracers(txn, identity.id, sites.value, true);
+    return busy === undefined ? ok({ sites: sites.value, owned: [] }) : err(withIndex(busy, txn, sites.value, target));
+  }
   newOps(txn, identity.id, {
     attachment: identity.id,
     flags: OPS.INITIALIZED | OPS.DYNAMIC | OPS.SAVE_REGS,
-    func: symbolFunc(txn, HANDLER),
+    func: symbolFunc(txn, handler),
     filter: ImmutableSet(sites.value),
   });
   const fault = registerFtraceFunction(txn, identity.id);
@@ -54,6 +64,8 @@ function owner(kind: OwnerKind, symbolRule: typeof FPROBE_SYMBOL): Owner {
     takes: ['places', 'pattern'],
     attach: (txn, request) => attach(txn, request, symbolRule),
     detach(txn, attachment) {
+      if (txn.graphTracers.some((tracer) => tracer.attachment === attachment.id))
+        return leaveGraphTracers(txn, attachment.id);
       const fault = unregisterFtraceFunction(txn, attachment.id);
       if (fault === undefined) txn.opsTable.delete(attachment.id);
       return fault;

@@ -7,9 +7,10 @@ import { registerFtraceDirect, unregisterFtraceDirect } from '../ftrace/direct.t
 import { joinGraphTracers, leaveGraphTracers } from '../ftrace/graph-tracers.ts';
 import { newOps } from '../ftrace/new-ops.ts';
 import { ftraceUsable, registerFtraceFunction, unregisterFtraceFunction } from '../ftrace/ops.ts';
+import { DIRECT_MEETS_IPMODIFY, DIRECT_OPS, GRAPH_CALLBACK } from '../kernels/ftrace-facts.ts';
 import { OPS } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
-import { FTRACE_CHANGES_STACK } from '../rules/ftrace.ts';
+import { FTRACE_CHANGES_STACK, FTRACE_DIRECT_NO_OPS_FUNC } from '../rules/ftrace.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
 import { targetSites, tracerSites, withIndex } from './ftrace-targets.ts';
@@ -20,9 +21,9 @@ const CODE_SIZE = 64;
 const FUNCTION_TRACER = 'function_trace_call';
 
 /** The kernel's own function that a tracer calls; undefined without a tracer. */
-function callbackOf({ tracer }: Options): string | undefined {
+function callbackOf(txn: Txn, { tracer }: Options): string | undefined {
   if (tracer === 'function') return FUNCTION_TRACER;
-  return tracer === 'function_graph' ? 'ftrace_graph_func' : undefined;
+  return tracer === 'function_graph' ? txn.world.fact(GRAPH_CALLBACK) : undefined;
 }
 
 /** What an ops without a tracer calls: a handler of its own that counts. */
@@ -52,7 +53,7 @@ export const ftraceOwner: Owner = {
     const { options, identity, target } = request;
     if (flag(options, 'changesStack'))
       return err(refuse(FTRACE_CHANGES_STACK, { detail: 'Callbacks of an ftrace ops cannot change the stack.' }));
-    const unusable = ftraceUsable(txn, callbackOf(options));
+    const unusable = ftraceUsable(txn, callbackOf(txn, options));
     if (unusable !== undefined) return err(unusable);
     const sites = options['tracer'] === undefined ? targetSites(txn, target) : tracerSites(txn, target);
     if (!sites.ok) return sites;
@@ -92,18 +93,23 @@ export const ftraceDirectOwner: Owner = {
   attach(txn, request): Result<Attached> {
     const { identity, options } = request;
     const isSharing = flag(options, 'sharesIpmodify');
+    const ops = txn.world.fact(DIRECT_OPS);
+    if (isSharing && txn.world.fact(DIRECT_MEETS_IPMODIFY) === 'never')
+      return err(
+        refuse(FTRACE_DIRECT_NO_OPS_FUNC, { detail: `Direct calls of ${txn.world.kernel} have no ops_func.` }),
+      );
     const unusable = ftraceUsable(txn);
     if (unusable !== undefined) return err(unusable);
     const sites = targetSites(txn, request.target);
-    // 6.1 looks the record up itself (register_ftrace_direct); later kernels go through the filter.
-    if (!sites.ok) return txn.world.kernel === '6.1' ? err({ ...sites.fault, errno: 'ENODEV' }) : sites;
+    // Before 6.4 it looks the record up itself (register_ftrace_direct); later kernels go through the filter.
+    if (!sites.ok) return ops === 'one for each' ? sites : err({ ...sites.fault, errno: 'ENODEV' });
     const direct = install(txn, { size: CODE_SIZE, what: 'ftrace_direct', attachment: identity.id }, (at) =>
       generateCountingDirectTrampoline({ at, counter: dataObject(txn, 8), cpu: txn.world.cpu }),
     );
     newOps(txn, identity.id, {
       attachment: identity.id,
-      // Before 6.4 register_ftrace_direct had one shared ops, direct_ops, and that one is PERMANENT.
-      flags: OPS.INITIALIZED | (txn.world.kernel === '6.1' && !isSharing ? OPS.PERMANENT : 0),
+      // The shared ops, direct_ops, is PERMANENT.
+      flags: OPS.INITIALIZED | (ops !== 'one for each' && !isSharing ? OPS.PERMANENT : 0),
       func: { at: txn.world.ftrace?.ftraceStub ?? 0, symbol: 'call_direct_funcs' },
       filter: ImmutableSet(sites.value),
       opsFunc: isSharing ? 'accepts' : 'none',

@@ -42,7 +42,7 @@ export const BPF_PROTOTYPE: Rule = {
   id: 'bpf.target.prototype',
   title: 'The function has arguments that a trampoline cannot save',
   errno: 'EINVAL',
-  what: 'A BPF tracing program is refused at a function with more than 12 arguments (6 words before 6.3), with variable arguments, with an argument of more than 16 bytes, or that returns a structure.',
+  what: 'A BPF tracing program is refused at a function with more than 12 arguments (ENOTSUPP: 6 words before 6.6), with a structure as argument before 6.1, with variable arguments, with an argument of more than 16 bytes, or that returns a structure.',
   why: 'The trampoline keeps the arguments in a frame of fixed form; such a prototype does not fit.',
   linux: 'btf_distill_func_proto, kernel/bpf/btf.c; arch_prepare_bpf_trampoline, arch/x86/net/bpf_jit_comp.c (6.12)',
   range: '5.5+',
@@ -69,7 +69,7 @@ export const BPF_RETURN_TOO_LARGE: Rule = {
   what: 'fexit and fmod_ret are refused at a function whose return value has more than 8 bytes.',
   why: 'The trampoline keeps the return value in one word for the programs to read. fentry does not, and is accepted.',
   linux: 'arch_prepare_bpf_trampoline and check of func_model.ret_size, kernel/bpf/verifier.c (6.12)',
-  range: '6.2+',
+  range: '6.12-stable; 6.6 and 6.18 unknown',
   strictness: 'both',
   remedies: ['Use fentry or a kretprobe.'],
 };
@@ -105,7 +105,7 @@ export const BPF_NORETURN: Rule = {
   what: 'fexit and fmod_ret are refused at functions that do not return (do_exit, make_task_dead and their like).',
   why: 'The trampoline calls the function and waits for it; its reference would never be given back.',
   linux: 'noreturn_deny in check_attach_btf_id, kernel/bpf/verifier.c (6.12)',
-  range: '6.12+ (stable)',
+  range: '6.15+, and the stable branches of 6.6 and 6.12',
   strictness: 'both',
   remedies: ['Use fentry.'],
 };
@@ -129,7 +129,7 @@ export const BPF_LSM_DISABLED: Rule = {
   what: 'An LSM program is refused at hooks whose return value is more than a verdict (getprocattr, inode_getsecurity, vm_enough_memory and a few more).',
   why: 'A program’s answer there would be taken for a length or an amount of memory.',
   linux: 'bpf_lsm_disabled_hooks, kernel/bpf/bpf_lsm.c (6.12)',
-  range: '6.1 and 6.12 (stable)',
+  range: '6.12+, and the stable branch of 6.1; 5.15 and 6.6 unknown',
   strictness: 'both',
   remedies: ['Watch the hook with fexit on `security_*`.'],
 };
@@ -148,16 +148,41 @@ export const BPF_HANGS: Rule = {
 
 export const BPF_IPMODIFY_ORDER: Rule = {
   id: 'bpf.trampoline.ipmodify-order',
-  title: 'On this kernel the next call would kill ftrace',
+  title: 'On this kernel the third of three grants does harm',
   errno: 'EBUSY',
   what: 'On 6.1, an fexit or fmod_ret program is refused at a function where an IPMODIFY owner (a livepatch, for example) was there first and an fentry program second. Linux 6.1 grants all three.',
-  why: 'The trampoline has to be made anew so that it calls the original through the stack. 6.1 asks for that only when the trampoline is registered, not when it is modified, so it goes on without. All three attaches return 0; the next call of the function hits a warning in the list function, and ftrace is dead for the whole system: no program fires and no attach succeeds until a reboot (recorded in five of five machines). Other orders of the same three work.',
-  linux: 'modify_ftrace_direct_multi, kernel/trace/ftrace.c (6.1): a bug, recorded; fixed by 3e9a18e1c3e9',
-  range: '6.0 to 6.17 without the stable fix',
+  why: 'The trampoline has to be made anew so that it calls the original through the stack. Kernels without 3e9a18e1c3e9 do not ask for that when a trampoline is modified: all three attaches return 0 and the function runs unpatched. 6.1 took that commit as a stable fix (6.1.160) without its companion 56b3c85e153b: it asks, clears the function of the trampoline’s ops as if it were to be registered afresh, and then only modifies it. All three attaches return 0; the next call of the function hits a warning in the list function, and ftrace is dead for the whole system: no program fires and no attach succeeds until a reboot (recorded on 6.1.192 in five of five machines). Other orders of the same three work.',
+  linux:
+    'bpf_trampoline_update, kernel/bpf/trampoline.c, and __modify_ftrace_direct_multi, kernel/trace/ftrace.c (6.1.192): a bug, recorded; both commits together fix it',
+  range: '6.0 to 6.17 without the stable fixes; deadly from 6.1.160 on',
   strictness: 'safe',
   remedies: [
     'Attach fexit before the IPMODIFY owner, or before fentry: detach the fentry program, attach fexit, attach fentry again.',
   ],
+};
+
+export const BPF_RETRY_BUSY: Rule = {
+  id: 'bpf.trampoline.retry-busy',
+  title: 'Linux finds its own first attempt in the way',
+  errno: 'EBUSY',
+  what: 'An fexit or fmod_ret program is refused at a function that has an IPMODIFY owner (a livepatch, for example) on kernels from 6.7 to 6.17 without the fix.',
+  why: 'The trampoline has to be made anew so that it calls the original through the stack, and is then registered a second time. On these kernels the first, refused registration leaves its entry in the table of direct calls, and the second one finds it there. Nobody else holds the function.',
+  linux: 'register_ftrace_direct, kernel/trace/ftrace.c: a bug, broken by d05cb470663a and fixed by 56b3c85e153b',
+  range: '6.7 to 6.17 without the stable fix',
+  strictness: 'both',
+  remedies: ['Attach fexit first and the IPMODIFY owner afterwards.'],
+};
+
+export const BPF_TRAMPOLINE_UNKNOWN: Rule = {
+  id: 'bpf.trampoline.unknown-layout',
+  title: 'This image’s BPF trampolines are not known',
+  errno: 'EOPNOTSUPP',
+  what: 'A BPF tracing program is refused because the image lacks a function that a trampoline of the known layouts (6.1 and 6.12) calls.',
+  why: 'The bytes of a trampoline were recorded for two kernels. One that enters and leaves programs through other functions makes other trampolines, and bytes that nobody has seen are not made up.',
+  linux: 'arch_prepare_bpf_trampoline, arch/x86/net/bpf_jit_comp.c',
+  range: 'images other than 6.1 to 6.18',
+  strictness: 'both',
+  remedies: ['Plan on an image whose layout is known and ask the other version’s rules there (`?kernel=`).'],
 };
 
 export const BPF_NOT_PATCHABLE: Rule = {
@@ -181,7 +206,7 @@ export const BPF_TOO_MANY_PROGRAMS: Rule = {
   what: 'The 39th fentry, fexit and fmod_ret program of one function is refused.',
   why: 'All programs of a function are called from one generated page of code.',
   linux: 'BPF_MAX_TRAMP_LINKS in __bpf_trampoline_link_prog, kernel/bpf/trampoline.c (6.12)',
-  range: '6.0+ (40 before)',
+  range: '5.12+ (40 before)',
   strictness: 'both',
   remedies: ['Detach a program that is no longer needed; its holders are listed.'],
 };
@@ -236,6 +261,8 @@ export const BPF_RULES: readonly Rule[] = [
   BPF_LSM_DISABLED,
   BPF_HANGS,
   BPF_IPMODIFY_ORDER,
+  BPF_RETRY_BUSY,
+  BPF_TRAMPOLINE_UNKNOWN,
   BPF_NOT_PATCHABLE,
   BPF_TOO_MANY_PROGRAMS,
   BPF_SAME_PROGRAM,

@@ -108,6 +108,42 @@ export const FTRACE_DIRECT_NOT_SHARING: Rule = {
   remedies: ['Register the direct call with an ops_func (`sharesIpmodify: true`) or use a BPF trampoline (fentry).'],
 };
 
+export const FTRACE_DIRECT_CLAIMS_IPMODIFY: Rule = {
+  id: 'ftrace.direct.claims-ipmodify',
+  title: 'Before 6.0 a direct call claims the instruction pointer',
+  errno: 'EBUSY',
+  what: 'A direct call (register_ftrace_direct, or the BPF trampoline of fentry, fexit and fmod_ret) and an IPMODIFY owner (a livepatch, a kprobe with a post_handler, an ops that asks for it) meet at one function; whichever comes second is refused.',
+  why: 'Up to 5.19 the ftrace_ops of direct calls carries the IPMODIFY flag itself, and a site takes one of those. So a livepatched function cannot be traced by BPF trampolines, nor the other way round. 6.0 took the flag away and asks the direct owner instead.',
+  linux: '__ftrace_hash_update_ipmodify and direct_ops, kernel/trace/ftrace.c (before 53cd885bc5c3)',
+  range: '5.5 to 5.19',
+  strictness: 'both',
+  remedies: ['Trace with a kprobe without a post_handler or with an ordinary ftrace ops: those chain with both.'],
+};
+
+export const FTRACE_DIRECT_NO_OPS_FUNC: Rule = {
+  id: 'ftrace.direct.no-ops-func',
+  title: 'Direct calls of this kernel have no ops_func',
+  errno: 'EOPNOTSUPP',
+  what: 'A direct call that asks for `sharesIpmodify` is refused on kernels before 6.0.',
+  why: 'The callback by which the owner of a direct call agrees to share its function came with 6.0. Before, there is nobody to ask and nothing to agree to.',
+  linux: 'struct ftrace_ops, include/linux/ftrace.h: ops_func since 53cd885bc5c3',
+  range: '5.5 to 5.19',
+  strictness: 'both',
+  remedies: ['Leave `sharesIpmodify` out.'],
+};
+
+export const FTRACE_GRAPH_BUSY: Rule = {
+  id: 'ftrace.graph.busy',
+  title: 'The function-graph tracer has all the users it takes',
+  errno: 'EBUSY',
+  what: 'A function-graph tracer is refused because another one is attached (before 6.11), or (ENOSPC) because sixteen are. From 6.14 on all fprobes together count as one.',
+  why: 'A traced function keeps one word for its tracers on a stack of return addresses. Before 6.11 there was room for one tracer; since then there are sixteen places.',
+  linux: 'register_ftrace_graph, kernel/trace/fgraph.c (6.1 and 6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Detach a tracer named as holder, or use the function tracer.'],
+};
+
 export const FTRACE_PEER_NOT_ASKED: Rule = {
   id: 'ftrace.ipmodify.peer-not-asked',
   title: 'Linux would not ask the direct owner',
@@ -143,5 +179,8 @@ export const FTRACE_RULES: readonly Rule[] = [
   FTRACE_IPMODIFY_EMPTY_FILTER,
   FTRACE_DIRECT_EXCLUSIVE,
   FTRACE_DIRECT_NOT_SHARING,
+  FTRACE_DIRECT_CLAIMS_IPMODIFY,
+  FTRACE_DIRECT_NO_OPS_FUNC,
+  FTRACE_GRAPH_BUSY,
   FTRACE_PEER_NOT_ASKED,
 ];

@@ -2,6 +2,7 @@ import { BPF_RULES } from './bpf.ts';
 import { FPROBE_RULES } from './fprobe.ts';
 import { FTRACE_RULES } from './ftrace.ts';
 import { JUMP_LABEL_RULES } from './jump-label.ts';
+import { KERNEL_RULES } from './kernel.ts';
 import { KGDB_RULES } from './kgdb.ts';
 import { KPROBE_RULES } from './kprobe.ts';
 import { LIVEPATCH_RULES } from './livepatch.ts';
@@ -15,6 +16,7 @@ import { TRACEPOINT_RULES } from './tracepoint.ts';
 export const RULES: ReadonlyMap<string, Rule> = new Map(
   [
     ...REQUEST_RULES,
+    ...KERNEL_RULES,
     ...KPROBE_RULES,
     ...FTRACE_RULES,
     ...SYSCTL_RULES,

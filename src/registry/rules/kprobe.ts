@@ -161,6 +161,18 @@ export const KPROBE_POST_HANDLER_MIX: Rule = {
   remedies: ['Attach the kprobe with the post_handler first.'],
 };
 
+export const KPROBE_ARM_UNREPORTED: Rule = {
+  id: 'kprobe.arm.unreported',
+  title: 'Linux would say yes and not arm the probe',
+  errno: 'EBUSY',
+  what: 'A kprobe is refused, with the errno of what stands in its way, where Linux from 6.14 on returns 0 although it could not arm the probe: a post_handler at a function that has an IPMODIFY owner or a direct call that does not share. In `linux` strictness the probe is granted, never fires, and cannot be enabled (EINVAL).',
+  why: 'When the first probe of an address cannot be armed, register_kprobe takes it from the table again. Up to 6.13 it then returned the error; since its locks are guards the jump to that return is missing, and the caller is told that all went well.',
+  linux: '__register_kprobe, kernel/kprobes.c (since 54c79390119d, 6.14): a bug, read in the source',
+  range: '6.14+',
+  strictness: 'safe',
+  remedies: ['Drop the post_handler: without one the probe chains with everybody.'],
+};
+
 export const KRETPROBE_NOT_ENTRY: Rule = {
   id: 'kretprobe.not-function-entry',
   title: 'A kretprobe must be at a function entry',
@@ -235,6 +247,7 @@ export const KPROBE_RULES: readonly Rule[] = [
   KPROBE_NOT_COPYABLE,
   KPROBE_NOT_EMULATABLE,
   KPROBE_POST_HANDLER_MIX,
+  KPROBE_ARM_UNREPORTED,
   KRETPROBE_NOT_ENTRY,
   KRETPROBE_BLACKLISTED,
   KPROBE_EVENT_AMBIGUOUS,

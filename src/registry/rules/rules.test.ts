@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Set as ImmutableSet } from 'immutable';
 import { builtinImage } from '../../../test/support/images.ts';
+import { KERNEL_CASES } from '../../../test/support/kernel-rule-cases.ts';
 import { RegistryLab, withBytes, withoutSymbols, withSymbol } from '../../../test/support/registry-lab.ts';
 import { STATIC_CASES } from '../../../test/support/static-rule-cases.ts';
 import { ERRNO, type Fault } from '../../base/index.ts';
@@ -345,7 +346,13 @@ const VIEW_CASES: Readonly<Record<string, Case>> = {
   },
 };
 
-const ALL_CASES = { ...CASES, ...MORE_CASES, ...VIEW_CASES, ...STATIC_CASES };
+const ALL_CASES: Readonly<Record<string, Case>> = {
+  ...CASES,
+  ...MORE_CASES,
+  ...VIEW_CASES,
+  ...STATIC_CASES,
+  ...KERNEL_CASES,
+};
 
 /** Rules that no request reaches as things stand, and why. */
 const UNREACHED: Readonly<Record<string, string>> = {

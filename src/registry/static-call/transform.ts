@@ -41,7 +41,9 @@ export function callPlaces(world: World, call: StaticCall): readonly CallPlace[]
 /** Where a conditional tail jump goes for NULL: 6.1 knows the thunk that the compiler wrote only. */
 function jccThunk(world: World): number | undefined {
   const thunk = returnThunk(world);
-  return thunk !== undefined && world.kernel === '6.1' ? world.image.symbols.offsetOf('__x86_return_thunk') : thunk;
+  return thunk !== undefined && (world.kernel === '5.15' || world.kernel === '6.1')
+    ? world.image.symbols.offsetOf('__x86_return_thunk')
+    : thunk;
 }
 
 function transformed(world: World, { at, size, isTail }: CallPlace, func: number | null): CallInsn {

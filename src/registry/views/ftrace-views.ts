@@ -7,6 +7,7 @@ import { err, ok, type Result } from '../../base/index.ts';
 import { CALL_INSN_OPCODE, CALL_INSN_SIZE, relTarget } from '../../insn/index.ts';
 import { ftraceUsable } from '../ftrace/ops.ts';
 import { hasFlag, opsAt } from '../ftrace/ops-list.ts';
+import { ENABLED_FUNCTIONS } from '../kernels/ftrace-facts.ts';
 import { OPS, REC } from '../model/flags.ts';
 import type { DynFtrace, FtraceOps } from '../model/state.ts';
 import { refuse } from '../rules/rule.ts';
@@ -72,7 +73,8 @@ function recordLine(txn: Txn, site: number, record: DynFtrace): string {
     column(has(record, REC.DIRECT), 'D'),
   ];
   // CALL_OPS, the O, is for architectures other than x86.
-  if (txn.world.kernel !== '6.1') flags.push(column(false, 'O'), has(record, REC.MODIFIED) ? ' M ' : '   ');
+  if (txn.world.fact(ENABLED_FUNCTIONS) === '6.12')
+    flags.push(column(false, 'O'), has(record, REC.MODIFIED) ? ' M ' : '   ');
   const direct = has(record, REC.DIRECT) ? txn.directFunctions.get(site) : undefined;
   return [
     `${siteName(txn, site)} (${record.count})${flags.join('')}${trampolines(txn, site, record)}`,
@@ -92,7 +94,7 @@ export const enabledFunctions = (txn: Txn): Result<string> => ok(recordLines(txn
 
 /** Sites that ever called something; a file of 6.4 and later. */
 export function touchedFunctions(txn: Txn): Result<string> {
-  if (txn.world.kernel !== '6.1') return ok(recordLines(txn, REC.TOUCHED));
+  if (txn.world.fact(ENABLED_FUNCTIONS) === '6.12') return ok(recordLines(txn, REC.TOUCHED));
   return err(refuse(VIEW_UNKNOWN, { detail: `${txn.world.image.release} has no touched_functions.` }));
 }
 
