@@ -21,6 +21,10 @@ import type {
   SymbolPage,
   SymbolView,
   SysctlView,
+  TaskMoveRequest,
+  TaskPage,
+  TaskRequest,
+  TaskView,
   TextMutexView,
   TextView,
 } from './types.ts';
@@ -78,7 +82,14 @@ export interface Client {
   ): Promise<Answer<AttachmentPage>>;
   attachment(id: string): Promise<Answer<AttachmentView>>;
   setEnabled(id: string, enabled: boolean): Promise<Answer<AttachmentView>>;
+  /** Forces the tasks that a livepatch's transition waits for to go over. */
+  force(id: string): Promise<Answer<AttachmentView>>;
   detach(id: string): Promise<Answer<DetachAnswer>>;
+  newTask(task: TaskRequest): Promise<Answer<TaskView>>;
+  moveTask(id: string, change: TaskMoveRequest): Promise<Answer<TaskView>>;
+  endTask(id: string): Promise<Answer<TaskView>>;
+  tasks(query?: PageQuery): Promise<Answer<TaskPage>>;
+  task(id: string): Promise<Answer<TaskView>>;
   /** `solve: 'order'` looks for an order of the steps in which all are granted. */
   plan(plan: PlanRequest, kernel?: string, solve?: 'order'): Promise<Answer<PlanAnswer>>;
   audit(): Promise<Answer<AuditView>>;
@@ -189,6 +200,12 @@ export function createClient(options: ClientOptions): Client {
     attachments: (query) => get('/v1/attachments', query),
     attachment: (id) => get(`/v1/attachments/${part(id)}`),
     setEnabled: (id, enabled) => json({ method: 'PATCH', path: `/v1/attachments/${part(id)}`, body: { enabled } }),
+    force: (id) => json({ method: 'PATCH', path: `/v1/attachments/${part(id)}`, body: { force: true } }),
+    newTask: (task) => json({ method: 'POST', path: '/v1/tasks', body: task }),
+    moveTask: (id, change) => json({ method: 'PATCH', path: `/v1/tasks/${part(id)}`, body: change }),
+    endTask: (id) => json({ method: 'DELETE', path: `/v1/tasks/${part(id)}` }),
+    tasks: (query) => get('/v1/tasks', query),
+    task: (id) => get(`/v1/tasks/${part(id)}`),
     detach: (id) => json({ method: 'DELETE', path: `/v1/attachments/${part(id)}` }),
     plan: (plan, kernel, solve) =>
       json({ method: 'POST', path: withQuery('/v1/plans', { kernel, solve }), body: plan }),

@@ -50,6 +50,7 @@ export interface AttachmentView {
   readonly siteCount: number;
   readonly sites?: readonly SiteAnswer[];
   readonly sequence: number;
+  readonly livepatch?: LivepatchView;
 }
 
 export interface AuditView {
@@ -86,8 +87,11 @@ export interface DetachAnswer {
   readonly warnings: readonly string[];
 }
 
+/** Either `enabled` or `force` */
 export interface EnableRequest {
-  readonly enabled: boolean;
+  readonly enabled?: boolean;
+  /** Force the transition of a livepatch */
+  readonly force?: 'true';
 }
 
 /** What was published about real machines; not measured by this service */
@@ -142,6 +146,36 @@ export interface InstructionView {
 
 export interface Live {
   readonly status: 'live';
+}
+
+export interface LivepatchTransition {
+  readonly target: 'unpatched' | 'patched';
+  /** Attempts so far that left a task behind; there is one a second */
+  readonly attempts: number;
+  /** How often the tasks that were left were sent a signal or woken */
+  readonly signals: number;
+  readonly tasks: number;
+  readonly switched: number;
+  readonly waitsFor: readonly {
+    readonly task: string;
+    readonly name: string;
+    readonly errno: string;
+    readonly why: string;
+  }[];
+}
+
+export interface LivepatchView {
+  readonly patch: string;
+  readonly replace: boolean;
+  /** Its code can never be unloaded */
+  readonly forced: boolean;
+  readonly transition: LivepatchTransition | null;
+  /** Functions that have it on their stack; replacement null: back to the original */
+  readonly functions: readonly {
+    readonly function: string;
+    readonly replacement: string | null;
+    readonly onTop: boolean;
+  }[];
 }
 
 export interface Orphan {
@@ -391,6 +425,50 @@ export interface SysctlView {
   readonly name: string;
   /** 0 or 1 */
   readonly value: number;
+}
+
+export interface TaskMoveRequest {
+  /** On a CPU, or asleep */
+  readonly state?: 'running' | 'interruptible' | 'uninterruptible';
+  /** The calls that the task is in, innermost first. A function without an offset is called, so a livepatch may send the task elsewhere */
+  readonly stack?: readonly string[];
+  /** Whether the stack can be unwound reliably */
+  readonly reliable?: boolean;
+}
+
+export interface TaskPage {
+  readonly items: readonly TaskView[];
+  readonly nextCursor: string | null;
+}
+
+export interface TaskRequest {
+  /** 1 to 15 printable ASCII characters, as comm */
+  readonly name: string;
+  readonly kind: 'user' | 'kthread' | 'idle';
+  /** On a CPU, or asleep */
+  readonly state?: 'running' | 'interruptible' | 'uninterruptible';
+  /** The calls that the task is in, innermost first. A function without an offset is called, so a livepatch may send the task elsewhere */
+  readonly stack?: readonly string[];
+  /** Whether the stack can be unwound reliably */
+  readonly reliable?: boolean;
+}
+
+export interface TaskView {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: 'user' | 'kthread' | 'idle';
+  readonly client: string;
+  /** ISO 8601 */
+  readonly since: string;
+  /** On a CPU, or asleep */
+  readonly state: 'running' | 'interruptible' | 'uninterruptible';
+  /** Innermost first: where each call arrived, and the place that was asked for */
+  readonly stack: readonly { readonly address: string; readonly place: string; readonly asked: string }[];
+  /** Whether the stack can be unwound reliably */
+  readonly reliable: boolean;
+  readonly patchState: 'unpatched' | 'patched' | null;
+  /** TIF_PATCH_PENDING */
+  readonly patchPending: boolean;
 }
 
 export interface TextMutexView {

@@ -1,8 +1,17 @@
 /** From the registry's facts to what goes over the wire. */
 import { formatAddress, type ReadableText, toAddress, toHex } from '../base/index.ts';
-import { type Attachment, type OpCost, siteFacts, type Txn, type World } from '../registry/index.ts';
+import {
+  type Attachment,
+  livepatchFacts,
+  type OpCost,
+  obstacleText,
+  siteFacts,
+  type Txn,
+  type World,
+} from '../registry/index.ts';
 import type { PokeRecord } from '../textpoke/index.ts';
 import type { AttachmentView, CostAnswer, PokeView, SiteAnswer, SiteOwner, SiteView } from './service.ts';
+import type { LivepatchView } from './service-tasks.ts';
 
 /** Answers about more sites than this carry `siteCount` and no list, unless asked. */
 export const SITES_SHOWN = 1_000;
@@ -49,6 +58,30 @@ export function shownSites<T>(
   return areShown(count, isAll) ? { sites: make() } : {};
 }
 
+function livepatchView(view: Txn, attachment: Attachment): LivepatchView {
+  const { transition, functions, ...facts } = livepatchFacts(view, attachment);
+  return {
+    ...facts,
+    transition:
+      transition === undefined
+        ? null
+        : {
+            ...transition,
+            waitsFor: transition.waitsFor.map(({ task, obstacle }) => ({
+              task: task.id,
+              name: task.name,
+              errno: obstacle.errno,
+              why: obstacleText(view, obstacle),
+            })),
+          },
+    functions: functions.map(({ func, replacement, isOnTop }) => ({
+      function: view.place(func),
+      replacement: replacement === undefined ? null : wireAddress(view.world, replacement),
+      onTop: isOnTop,
+    })),
+  };
+}
+
 export function attachmentView(view: Txn, attachment: Attachment, isAll: boolean): AttachmentView {
   const { sites } = attachment;
   return {
@@ -62,6 +95,7 @@ export function attachmentView(view: Txn, attachment: Attachment, isAll: boolean
     siteCount: sites.length,
     ...shownSites(sites.length, isAll, () => siteAnswers(view, sites, view.world.pristine, view.text)),
     sequence: attachment.sequence,
+    ...(attachment.kind === 'livepatch' ? { livepatch: livepatchView(view, attachment) } : {}),
   };
 }
 

@@ -7,9 +7,10 @@ import type { AttachRequest, Strictness } from '../registry/index.ts';
 import { textPoke } from '../textpoke/index.ts';
 import { audit } from './audit.ts';
 import type { CommandTurn } from './command.ts';
-import { attach, detach, reset } from './commands.ts';
+import { attach, detach } from './commands.ts';
 import { Kernel } from './kernel.ts';
 import { patchedSites } from './queries.ts';
+import { reset } from './reset.ts';
 
 const ME = caller('test');
 

@@ -1,4 +1,4 @@
-/** What changes the kernel: attach, detach, enable, reset. Each is one hold of text_mutex: decide, carry out, take the state, tell. */
+/** What changes the kernel: attach, detach, enable. Each is one hold of text_mutex: decide, carry out, take the state, tell. */
 import { err, type Fault, ok, type Result } from '../base/index.ts';
 import {
   ATTACHMENT_UNKNOWN,
@@ -7,12 +7,10 @@ import {
   decideAttach,
   decideDetach,
   decideSetEnabled,
-  initialState,
   OverlayText,
   refuse,
   type TextOp,
 } from '../registry/index.ts';
-import { resetText } from '../textpoke/index.ts';
 import { areShown, attachmentView, costAnswer, shownSites, siteAnswers, wireAddress } from './answers.ts';
 import type { Command, CommandTurn } from './command.ts';
 import { type Cost, granted, type Kernel } from './kernel.ts';
@@ -20,7 +18,8 @@ import { notPermitted } from './plan.ts';
 import { present } from './plan-situation.ts';
 import { withTriedRemedies } from './remedies.ts';
 import { SITE_REVISION } from './rules.ts';
-import type { AttachAnswer, AttachmentView, AttachRequest, Caller, DetachAnswer, ResetAnswer } from './service.ts';
+import type { AttachAnswer, AttachmentView, AttachRequest, Caller, DetachAnswer } from './service.ts';
+import { announceTransition } from './transition-events.ts';
 
 /** Places named in an event; the rest is a count. */
 const PLACES_IN_EVENT = 8;
@@ -59,6 +58,20 @@ export function reject(
     detail: fault.detail,
   });
   return err(fault);
+}
+
+/** Attachments that ended because `by` took their place. */
+export function announceReplaced(kernel: Kernel, replaced: readonly Attachment[], by: Attachment): void {
+  for (const other of replaced)
+    kernel.events.append('detached', {
+      attachment: other.id,
+      kind: other.kind,
+      client: other.client,
+      by: by.client,
+      replacedBy: by.id,
+      siteCount: other.sites.length,
+      places: placesOf(kernel, other.sites),
+    });
 }
 
 /** Live text that keeps showing these sites as they are now, when an answer is going to show them at all. */
@@ -119,6 +132,7 @@ export const ATTACH: Command<AttachInput, AttachAnswer> = {
     if (stale !== undefined) return reject(kernel, caller, what, stale);
     const isAll = options.allSites === true;
     const before = textBefore(kernel, attachment.sites, isAll);
+    const { livepatching } = kernel.state;
     const cost = kernel.apply(held, decision, {
       client: caller.client,
       attachment: attachment.id,
@@ -132,17 +146,9 @@ export const ATTACH: Command<AttachInput, AttachAnswer> = {
       siteCount: attachment.sites.length,
       places: placesOf(kernel, attachment.sites),
     });
-    for (const other of decision.replaced)
-      kernel.events.append('detached', {
-        attachment: other.id,
-        kind: other.kind,
-        client: other.client,
-        by: attachment.client,
-        replacedBy: attachment.id,
-        siteCount: other.sites.length,
-        places: placesOf(kernel, other.sites),
-      });
+    announceReplaced(kernel, decision.replaced, attachment);
     announcePokes(kernel, caller, attachment.id, decision.ops);
+    announceTransition(kernel, livepatching);
     const { sites } = attachment;
     return ok({
       id: attachment.id,
@@ -158,7 +164,8 @@ export const ATTACH: Command<AttachInput, AttachAnswer> = {
   },
 };
 
-function own(kernel: Kernel, caller: Caller, id: string): Result<Attachment> {
+/** The attachment, when the caller may change it. */
+export function own(kernel: Kernel, caller: Caller, id: string): Result<Attachment> {
   const attachment = kernel.state.attachments.get(id);
   if (attachment === undefined) return err(refuse(ATTACHMENT_UNKNOWN, { detail: `${id} is not an attachment.` }));
   const fault = notPermitted(caller, attachment);
@@ -173,7 +180,8 @@ function restoredSites(kernel: Kernel, sites: readonly number[]): readonly strin
   return sites.filter(isPristine).map((at) => wireAddress(kernel.world, at));
 }
 
-function detachOne(
+/** Detaches one and tells. */
+export function detachOne(
   { kernel, held, caller }: Omit<CommandTurn, 'now'>,
   id: string,
 ): Result<{
@@ -246,6 +254,7 @@ export const SET_ENABLED: Command<{ readonly id: string; readonly enabled: boole
     if (!attachment.ok) return reject(kernel, caller, { enabled, attachment: id }, attachment.fault);
     const decision = decideSetEnabled(kernel.world, kernel.state, kernel.text, id, enabled);
     const outcome = granted(decision);
+    const { livepatching } = kernel.state;
     kernel.apply(held, decision, { client: caller.client, attachment: id, kind: attachment.value.kind });
     if (!outcome.ok) return reject(kernel, caller, { enabled, attachment: id }, outcome.fault);
     kernel.events.append('attached', {
@@ -257,36 +266,9 @@ export const SET_ENABLED: Command<{ readonly id: string; readonly enabled: boole
       siteCount: attachment.value.sites.length,
       places: placesOf(kernel, attachment.value.sites),
     });
+    announceReplaced(kernel, decision.replaced, outcome.value.attachment);
     announcePokes(kernel, caller, id, decision.ops);
+    announceTransition(kernel, livepatching);
     return ok(attachmentView(kernel.view(), outcome.value.attachment, false));
-  },
-};
-
-/**
- * Detaches everything of the caller's tenant, newest first. With `all`, everybody's, and then text and owners start afresh, so that a dead or
- * damaged simulated kernel is whole again.
- */
-export const reset = (kernel: Kernel, caller: Caller, all: boolean): Promise<Result<ResetAnswer>> =>
-  kernel.execute(RESET, caller, { all });
-
-export const RESET: Command<{ readonly all: boolean }, ResetAnswer> = {
-  kind: 'reset',
-  describe: () => 'reset',
-  run(turn, { all }) {
-    const { kernel, held, caller } = turn;
-    const mine = [...kernel.state.attachments.values()]
-      .filter((attachment) => all || attachment.tenant === caller.tenant)
-      .sort((a, b) => b.sequence - a.sequence);
-    const asAdmin = { ...caller, isAdmin: all || caller.isAdmin };
-    for (const { id } of mine) {
-      const done = detachOne({ ...turn, caller: asAdmin }, id);
-      if (!done.ok && !all) return done;
-    }
-    if (all) {
-      resetText(held, kernel.text);
-      kernel.state = { ...initialState(kernel.world), revisions: kernel.state.revisions };
-    }
-    const { sequence } = kernel.events.append('image', { reset: all ? 'all' : 'tenant', detached: mine.length });
-    return ok({ detached: mine.length, sequence });
   },
 };

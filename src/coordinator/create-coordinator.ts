@@ -2,17 +2,20 @@ import { err, ok } from '../base/index.ts';
 import { ATTACHMENT_UNKNOWN, kernelView, RULES, readSysctl, refuse } from '../registry/index.ts';
 import { attachmentView, pokeView, siteView, wireAddress } from './answers.ts';
 import { audit } from './audit.ts';
-import { attach, detach, reset, setEnabled } from './commands.ts';
+import { attach, detach, setEnabled } from './commands.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { pageOf } from './paging.ts';
 import { siteOf, textView } from './places.ts';
 import { plan, unknownSteps } from './plan.ts';
 import { toProblem } from './problem.ts';
 import { patchedSites, queryAttachments } from './queries.ts';
+import { reset } from './reset.ts';
 import { COORDINATOR_RULES } from './rules.ts';
 import type { Coordinator, ImageView, TextMutexView } from './service.ts';
 import { solvePlan } from './solve.ts';
 import { listSymbols, oneSymbol } from './symbols.ts';
+import { taskCalls } from './tasks.ts';
+import { force, startTransitionWorker } from './transitions.ts';
 import { setSysctl } from './views.ts';
 
 function imageView(kernel: Kernel): ImageView {
@@ -61,6 +64,7 @@ function textMutexView(kernel: Kernel): TextMutexView {
 export function createCoordinator(options: KernelOptions): Coordinator {
   const kernel = new Kernel(options);
   const { world, events } = kernel;
+  const stopTransitionWorker = startTransitionWorker(kernel);
   return {
     image: () => imageView(kernel),
     reset: (caller, all) => reset(kernel, caller, all),
@@ -94,6 +98,8 @@ export function createCoordinator(options: KernelOptions): Coordinator {
         : ok(attachmentView(kernel.view(), attachment, allSites === true));
     },
     setEnabled: (caller, id, enabled) => setEnabled(kernel, caller, id, enabled),
+    force: (caller, id) => force(kernel, caller, id),
+    ...taskCalls(kernel),
     detach: (caller, id, detachOptions) => detach(kernel, caller, id, detachOptions),
     plan: (caller, steps, version = world.kernel, planOptions = {}) => {
       const asked = kernel.asVersion(version);
@@ -116,6 +122,7 @@ export function createCoordinator(options: KernelOptions): Coordinator {
       return () => kernel.mutexListeners.delete(listener);
     },
     close: async () => {
+      stopTransitionWorker();
       await kernel.mutex.run({ client: 'service', what: 'drain' }, () => undefined);
     },
     poisoned: () => kernel.violation,

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/index.ts';
-import type { EventType, ServiceEvent } from './service.ts';
+import type { EventType } from './event-types.ts';
+import type { ServiceEvent } from './service.ts';
 
 /** Events kept for readers that come back; older ones are gone (410). */
 export const EVENTS_RETAINED = 16_384;

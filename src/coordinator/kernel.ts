@@ -49,6 +49,7 @@ export class Kernel {
   state: KernelState;
   #violation: string | undefined;
   readonly #worlds = new Map<string, World>();
+  readonly #doneListeners = new Set<() => void>();
 
   constructor(options: KernelOptions) {
     const { image } = options;
@@ -111,7 +112,14 @@ export class Kernel {
         return this.clock.during(now.ms, () => command.run({ kernel: this, held, caller, now }, input));
       }),
     );
+    for (const listener of this.#doneListeners) listener();
     return turn.ok ? turn.value : err(turn.fault);
+  }
+
+  /** Calls back after each command, whatever came of it; returns the unsubscriber. */
+  onCommandDone(listener: () => void): () => void {
+    this.#doneListeners.add(listener);
+    return () => this.#doneListeners.delete(listener);
   }
 
   #guarded<T>(body: () => T): T {

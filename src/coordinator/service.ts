@@ -4,6 +4,8 @@
  */
 import type { Errno, Fault, Holder, Result } from '../base/index.ts';
 import type { AttachRequest, GracePeriod, OwnerKind, RequestTarget, Rule, Strictness } from '../registry/index.ts';
+import type { EventType } from './event-types.ts';
+import type { LivepatchView, TaskCalls } from './service-tasks.ts';
 
 export { type GracePeriod, OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
 
@@ -79,6 +81,8 @@ export interface AttachmentView {
   readonly siteCount: number;
   readonly sites?: readonly SiteAnswer[];
   readonly sequence: number;
+  /** Of a livepatch. */
+  readonly livepatch?: LivepatchView;
 }
 
 export interface DetachAnswer {
@@ -288,8 +292,6 @@ export interface TextMutexListener {
   onReleased(holdMs: number): void;
 }
 
-export type EventType = 'attached' | 'detached' | 'rejected' | 'poke' | 'quarantined' | 'call' | 'session' | 'image';
-
 /** `sequence` ascends without a gap; it is the SSE id. */
 export interface ServiceEvent {
   readonly sequence: number;
@@ -318,7 +320,7 @@ export interface PageRequest {
 }
 
 /** The one door between HTTP and the kernel. Every fault is returned; a rejected promise is our bug. */
-export interface Coordinator {
+export interface Coordinator extends TaskCalls {
   image(): ImageView;
   reset(caller: Caller, all: boolean): Promise<Result<ResetAnswer>>;
   symbols(query: { readonly match?: string; readonly attachable?: string } & PageRequest): Result<Page<SymbolView>>;
@@ -338,6 +340,8 @@ export interface Coordinator {
   ): Result<Page<AttachmentView>>;
   attachment(id: string, allSites?: boolean): Result<AttachmentView>;
   setEnabled(caller: Caller, id: string, enabled: boolean): Promise<Result<AttachmentView>>;
+  /** Forces the tasks that a livepatch's transition waits for to go over. */
+  force(caller: Caller, id: string): Promise<Result<AttachmentView>>;
   detach(caller: Caller, id: string, options?: { readonly allSites?: boolean }): Promise<Result<DetachAnswer>>;
   /**
    * `kernel` as in `?kernel=6.6`; a version whose rules are not built answers `unknown` at each step. With `solve: 'order'` the steps may

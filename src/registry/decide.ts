@@ -179,7 +179,7 @@ export function decideSetEnabled(
       refuse(ATTACHMENT_NOT_SWITCHABLE, { detail: `${attachment.kind} cannot be disabled without detaching.` }),
     );
   const changed: Attachment = { ...attachment, isEnabled: enabled };
-  if (attachment.isEnabled === enabled)
+  if (attachment.isEnabled === enabled && owner.refusesSameState !== true)
     return { outcome: { kind: 'granted', verdict: 'changed', attachment }, state, ops: [], warnings: [], replaced: [] };
   return guarded<Granted>(world, state, () => {
     const txn = new Txn(world, state, text, bpfOpsFunc);

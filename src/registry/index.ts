@@ -14,6 +14,20 @@ export type { Change, DecisionOf } from './decision.ts';
 export { type FactReader, factAt, type KernelFact } from './kernels/fact.ts';
 export { factsOfRule, KERNEL_FACTS } from './kernels/index.ts';
 export { BUILT_KERNELS, EVIDENCE, isAtLeast, latestOf, type RulesKernel, rulesKernel } from './kernels/versions.ts';
+export {
+  decideForce,
+  decideTransitionWork,
+  TRANSITION_RETRY_MS,
+  type TransitionDecision,
+} from './livepatch/decide.ts';
+export {
+  type LivepatchFacts,
+  livepatchFacts,
+  obstacleText,
+  type Straggler,
+  stragglersOf,
+} from './livepatch/describe.ts';
+export { klpHandlerTarget } from './livepatch/stack.ts';
 export { initialState } from './model/initial-state.ts';
 export {
   type AttachIdentity,
@@ -23,7 +37,7 @@ export {
   type RequestTarget,
   type Strictness,
 } from './model/request.ts';
-export type { Attachment, KernelState } from './model/state.ts';
+export type { Attachment, KernelState, KlpState, Task, TaskFrame, TaskKind, TaskRunState } from './model/state.ts';
 export { OverlayText } from './overlay-text.ts';
 export { locate, type Place, parsePlace } from './place.ts';
 export { RULES } from './rules/index.ts';
@@ -36,8 +50,19 @@ export {
   TARGET_INVALID,
 } from './rules/request.ts';
 export { type FaultDetails, type Rule, refuse } from './rules/rule.ts';
+export { TASK_NOT_YOURS } from './rules/task.ts';
 export { type SiteFacts, siteFacts } from './site-view.ts';
 export { decideSysctl, readSysctl, SYSCTLS, type Sysctl, type SysctlName } from './sysctl/sysctl.ts';
+export {
+  decideEndTask,
+  decideMoveTask,
+  decideNewTask,
+  FRAMES_MAX,
+  type TaskChange,
+  type TaskDecision,
+  type TaskRequest,
+  taskUnknown,
+} from './tasks/decide.ts';
 export { forecast, type GracePeriod, type OpCost, type TextChange, type TextOp, writesOf } from './text-op.ts';
 export type { Txn } from './txn.ts';
 export { kernelView, VIEW_NAMES } from './views/views.ts';

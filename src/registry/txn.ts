@@ -73,6 +73,9 @@ export class Txn {
   trampolines: KernelState['trampolines'];
   arena: ArenaState;
   livepatches: KernelState['livepatches'];
+  livepatching: KernelState['livepatching'];
+  tasks: KernelState['tasks'];
+  nextFrame: number;
   staticKeys: KernelState['staticKeys'];
   staticCalls: KernelState['staticCalls'];
   tracepoints: KernelState['tracepoints'];
@@ -105,6 +108,9 @@ export class Txn {
       allocations: state.arena.allocations.asMutable(),
     };
     this.livepatches = state.livepatches.asMutable();
+    this.livepatching = state.livepatching;
+    this.tasks = state.tasks.asMutable();
+    this.nextFrame = state.nextFrame;
     this.staticKeys = state.staticKeys.asMutable();
     this.staticCalls = state.staticCalls.asMutable();
     this.tracepoints = state.tracepoints.asMutable();
@@ -134,6 +140,9 @@ export class Txn {
         allocations: this.arena.allocations.asImmutable(),
       },
       livepatches: this.livepatches.asImmutable(),
+      livepatching: this.livepatching,
+      tasks: this.tasks.asImmutable(),
+      nextFrame: this.nextFrame,
       staticKeys: this.staticKeys.asImmutable(),
       staticCalls: this.staticCalls.asImmutable(),
       tracepoints: this.tracepoints.asImmutable(),

@@ -23,6 +23,7 @@ import { ruleRoutes } from './routes/rules.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { requireReady } from './routes/support.ts';
 import { sysctlRoutes } from './routes/sysctl.ts';
+import { taskRoutes } from './routes/tasks.ts';
 import { textRoutes } from './routes/text.ts';
 import { tracefsRoutes } from './routes/tracefs.ts';
 import { edgeFault } from './rules.ts';
@@ -118,7 +119,7 @@ async function install(app: App): Promise<void> {
       return violation === undefined ? undefined : sendFault(reply, edgeFault('service.poisoned', violation));
     });
     for (const routes of [imageRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes]) routes(scope);
-    for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes]) routes(scope);
+    for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes, taskRoutes]) routes(scope);
   });
   await installDocs(app);
 }

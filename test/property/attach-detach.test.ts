@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { seededPrng } from '../../src/base/index.ts';
+import { ManualClock, seededPrng } from '../../src/base/index.ts';
 import { type Coordinator, OWNER_KINDS, type OwnerKind, type Strictness } from '../../src/coordinator/index.ts';
 import type { KernelImage } from '../../src/image/index.ts';
 import { caller, testCoordinator } from '../support/coordinators.ts';
@@ -44,7 +44,8 @@ function pool(image: KernelImage, coordinator: Coordinator, count: number): read
 }
 
 async function histories(image: KernelImage, strictness: Strictness, runs: number): Promise<void> {
-  const coordinator = testCoordinator(image, strictness);
+  const clock = new ManualClock();
+  const coordinator = testCoordinator(image, strictness, 1, clock);
   const functions = pool(image, coordinator, 400);
   const totals = { granted: 0, refused: 0, leaks: 0 };
   const property = fc
@@ -55,6 +56,7 @@ async function histories(image: KernelImage, strictness: Strictness, runs: numbe
       async (chosen, actions, leaving) => {
         const history = new RandomHistory(
           coordinator,
+          clock,
           chosen.map((index) => functions[index] as FunctionPlaces),
         );
         for (const each of actions) if (strictness === 'safe' || !isBreakpoint(each)) await history.act(each);

@@ -1,5 +1,6 @@
 /** Carries random actions out on a coordinator and checks after each what must always hold. */
 import assert from 'node:assert/strict';
+import type { ManualClock, Result } from '../../src/base/index.ts';
 import type {
   AttachRequest,
   Coordinator,
@@ -10,7 +11,9 @@ import type {
   SiteAnswer,
 } from '../../src/coordinator/index.ts';
 import { caller } from '../support/coordinators.ts';
-import { type Action, concrete, type FunctionPlaces } from './random-requests.ts';
+import { type Action, concrete, type FunctionPlaces, stackOf } from './random-requests.ts';
+
+const ATTEMPT_MS = 1_000;
 
 const WHO = caller('random');
 
@@ -19,7 +22,8 @@ function everything(coordinator: Coordinator): string {
   const sites = coordinator.sites({ limit: 10_000 });
   const attachments = coordinator.attachments({ limit: 10_000 });
   const { differing, attributed } = coordinator.audit();
-  return JSON.stringify({ sites, attachments, differing, attributed });
+  const tasks = coordinator.tasks({ limit: 10_000 });
+  return JSON.stringify({ sites, attachments, differing, attributed, tasks });
 }
 
 /** Sites and what they cost, with the id that a plan gives an attachment in place of the real one. */
@@ -38,25 +42,82 @@ export class RandomHistory {
   readonly #coordinator: Coordinator;
   readonly #functions: readonly FunctionPlaces[];
   readonly live: string[] = [];
+  readonly #clock: ManualClock;
   readonly #livepatches = new Set<string>();
+  readonly #tasks: string[] = [];
   granted = 0;
   refused = 0;
   /** Linux's own bug was met: bytes may stay. */
   sawLeak = false;
 
-  constructor(coordinator: Coordinator, functions: readonly FunctionPlaces[]) {
+  constructor(coordinator: Coordinator, clock: ManualClock, functions: readonly FunctionPlaces[]) {
     this.#coordinator = coordinator;
+    this.#clock = clock;
     this.#functions = functions;
   }
 
   async act(action: Action): Promise<void> {
-    if (action.kind === 'attach') await this.#attach(concrete(action.request, this.#functions));
-    else if (this.live.length > 0) {
-      const index = action.which % this.live.length;
-      if (action.kind === 'detach') await this.detachAt(index);
-      else await this.#setEnabled(this.live[index] as string, action.enabled);
+    switch (action.kind) {
+      case 'attach':
+        await this.#attach(concrete(action.request, this.#functions));
+        break;
+      case 'task':
+      case 'moveTask':
+      case 'endTask':
+        await this.#task(action);
+        break;
+      case 'wait':
+        await this.#wait();
+        break;
+      default:
+        if (this.live.length > 0) await this.#change(action, action.which % this.live.length);
     }
     this.#always();
+  }
+
+  async #change(action: Extract<Action, { kind: 'detach' | 'setEnabled' | 'force' }>, index: number): Promise<void> {
+    const id = this.live[index] as string;
+    if (action.kind === 'detach') await this.detachAt(index);
+    else if (action.kind === 'setEnabled') await this.#setEnabled(id, action.enabled);
+    else await this.#unlessRefused(() => this.#coordinator.force(WHO, id));
+  }
+
+  /** A refusal changes nothing. */
+  async #unlessRefused<T>(change: () => Promise<Result<T>>): Promise<Result<T>> {
+    const before = everything(this.#coordinator);
+    const done = await change();
+    if (!done.ok)
+      assert.equal(everything(this.#coordinator), before, `${done.fault.rule} refused and changed something`);
+    return done;
+  }
+
+  async #task(action: Extract<Action, { kind: 'task' | 'moveTask' | 'endTask' }>): Promise<void> {
+    const coordinator = this.#coordinator;
+    if (action.kind === 'task') {
+      const { kind, isReliable, state, stack } = action.task;
+      const request = { name: 'random', kind, reliable: isReliable, stack: stackOf(stack, this.#functions) };
+      const made = await coordinator.newTask(WHO, { ...request, ...(state === undefined ? {} : { state }) });
+      if (made.ok) this.#tasks.push(made.value.id);
+      return;
+    }
+    if (this.#tasks.length === 0) return;
+    const index = action.which % this.#tasks.length;
+    const id = this.#tasks[index] as string;
+    if (action.kind === 'endTask') {
+      assert.ok((await coordinator.endTask(WHO, id)).ok);
+      this.#tasks.splice(index, 1);
+      return;
+    }
+    const { state, stack } = action.task;
+    const change = { stack: stackOf(stack, this.#functions), ...(state === undefined ? {} : { state }) };
+    await this.#unlessRefused(() => coordinator.moveTask(WHO, id, change));
+  }
+
+  /** Long enough for the worker of a transition to make an attempt. */
+  async #wait(): Promise<void> {
+    this.#clock.advance(ATTEMPT_MS);
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#forgetReplaced();
   }
 
   /** plan() on the present state: what it says the step would do. */
@@ -90,15 +151,22 @@ export class RandomHistory {
     assert.equal(planned.verdict, value.verdict, `plan: ${planned.rule}`);
     assert.equal(comparable(planned.sites, value.id), comparable(value.sites ?? [], value.id));
     assert.equal(costOf(planned.cost), costOf(value.cost));
-    assert.deepEqual(planned.warnings, value.warnings);
+    assert.deepEqual(
+      planned.warnings,
+      value.warnings.map((warning) => warning.replaceAll(value.id, 'plan:0')),
+    );
     for (const site of value.sites ?? []) assert.ok(site.chain.includes(value.id), `${value.id} is not in its chain`);
   }
 
   async detachAt(index: number): Promise<void> {
     const id = this.live[index] as string;
     const planned = this.#planned({ detach: id });
-    const done = await this.#coordinator.detach(WHO, id);
-    assert.ok(done.ok, 'detaching was refused');
+    const done = await this.#unlessRefused(() => this.#coordinator.detach(WHO, id));
+    if (!done.ok) {
+      assert.match(done.fault.rule, /^livepatch\.(module|transition)\./, 'only tasks keep an owner from leaving');
+      assert.deepEqual([planned.verdict, planned.rule], ['refused', done.fault.rule]);
+      return;
+    }
     this.live.splice(index, 1);
     this.#noteWarnings(done.value.warnings);
     assert.equal(planned.verdict, 'detached');
@@ -109,12 +177,16 @@ export class RandomHistory {
   }
 
   async #setEnabled(id: string, enabled: boolean): Promise<void> {
-    const before = everything(this.#coordinator);
-    const done = await this.#coordinator.setEnabled(WHO, id, enabled);
-    if (done.ok) {
-      assert.equal(done.value.enabled, enabled);
-      for (const site of done.value.sites ?? []) assert.equal(site.chain.includes(id), enabled);
-    } else assert.equal(everything(this.#coordinator), before, `${done.fault.rule} refused and changed something`);
+    const done = await this.#unlessRefused(() => this.#coordinator.setEnabled(WHO, id, enabled));
+    if (!done.ok) return;
+    assert.equal(done.value.enabled, enabled);
+    for (const site of done.value.sites ?? []) assert.equal(site.chain.includes(id), enabled);
+    this.#forgetReplaced();
+  }
+
+  #isForced(id: string): boolean {
+    const view = this.#coordinator.attachment(id);
+    return view.ok && view.value.livepatch?.forced === true;
   }
 
   /** A cumulative livepatch takes the place of all others, and of nobody else. */
@@ -142,9 +214,20 @@ export class RandomHistory {
 
   /** Everybody leaves in the order that `picks` gives; then the text is as it was. */
   async leaveAll(picks: readonly number[]): Promise<void> {
-    for (let turn = 0; this.live.length > 0; turn++) {
-      await this.detachAt((picks[turn % picks.length] ?? 0) % this.live.length);
+    for (const id of this.#tasks.splice(0)) assert.ok((await this.#coordinator.endTask(WHO, id)).ok);
+    await this.#wait();
+    const forced = this.live.filter((id) => this.#isForced(id));
+    for (let turn = 0; this.live.length > forced.length; turn++) {
+      const free = this.live.filter((id) => !forced.includes(id));
+      const id = free[(picks[turn % picks.length] ?? 0) % free.length] as string;
+      await this.detachAt(this.live.indexOf(id));
+      assert.ok(!this.live.includes(id), 'nobody is in the way any more');
       this.#always();
+    }
+    if (forced.length > 0) {
+      // Their code stays for good.
+      this.live.splice(0);
+      assert.ok((await this.#coordinator.reset(WHO, true)).ok);
     }
     const isLinux = this.#coordinator.image().strictness === 'linux';
     if (!(isLinux && this.sawLeak)) assert.equal(this.#coordinator.audit().differing, 0, 'bytes stayed changed');

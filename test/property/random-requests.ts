@@ -21,10 +21,28 @@ export function placesOf(coordinator: Coordinator, name: string): FunctionPlaces
   return { name, size, instructions };
 }
 
-export type Action =
+/** What owners do. */
+export type OwnerAction =
   | { readonly kind: 'attach'; readonly request: RandomRequest }
   | { readonly kind: 'detach'; readonly which: number }
   | { readonly kind: 'setEnabled'; readonly which: number; readonly enabled: boolean };
+
+export type Action =
+  | OwnerAction
+  | { readonly kind: 'force'; readonly which: number }
+  | { readonly kind: 'task'; readonly task: RandomTask }
+  | { readonly kind: 'moveTask'; readonly which: number; readonly task: Pick<RandomTask, 'stack' | 'state'> }
+  | { readonly kind: 'endTask'; readonly which: number }
+  /** Time for one attempt of a transition's worker. */
+  | { readonly kind: 'wait' };
+
+export interface RandomTask {
+  readonly kind: 'user' | 'kthread' | 'idle';
+  readonly state: 'running' | 'interruptible' | 'uninterruptible' | undefined;
+  readonly isReliable: boolean;
+  /** Functions, or places in them. */
+  readonly stack: readonly { readonly func: number; readonly at: RandomRequest['at'] }[];
+}
 
 /** Numbers stand for functions and instructions until the run says which functions it has. */
 export interface RandomRequest {
@@ -167,13 +185,44 @@ const request: fc.Arbitrary<RandomRequest> = fc.oneof(
   })),
 );
 
-export const action: fc.Arbitrary<Action> = fc.oneof(
+const movement = {
+  state: fc.constantFrom(
+    undefined,
+    undefined,
+    'running' as const,
+    'interruptible' as const,
+    'uninterruptible' as const,
+  ),
+  stack: fc.array(fc.record({ func, at: mostlyEntry }), { maxLength: 3 }),
+};
+const task = fc.record({
+  kind: fc.constantFrom('user' as const, 'user' as const, 'kthread' as const, 'idle' as const),
+  isReliable: fc.constantFrom(true, true, true, false),
+  ...movement,
+});
+const which = fc.nat(40);
+
+/** What tasks and transitions do; rare beside attaching and detaching. */
+const taskAction: fc.Arbitrary<Action> = fc.oneof(
+  fc.record({ kind: fc.constant('task' as const), task }),
+  fc.record({ kind: fc.constant('moveTask' as const), which, task: fc.record(movement) }),
+  fc.record({ kind: fc.constant('endTask' as const), which }),
+  fc.record({ kind: fc.constant('wait' as const) }),
+  fc.record({ kind: fc.constant('force' as const), which }),
+);
+
+export const ownerAction: fc.Arbitrary<OwnerAction> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('attach' as const), request }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('detach' as const), which: fc.nat(40) }) },
   {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant('setEnabled' as const), which: fc.nat(40), enabled: fc.boolean() }),
   },
+);
+
+export const action: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 11, arbitrary: ownerAction },
+  { weight: 2, arbitrary: taskAction },
 );
 
 const pick = <T>(all: readonly T[], index: number): T => all[index % all.length] as T;
@@ -183,6 +232,9 @@ function placeText(where: FunctionPlaces, place: RandomRequest['at']): string {
     place.kind === 'entry' ? 0 : place.kind === 'byte' ? place.offset : pick([0, ...where.instructions], place.index);
   return offset === 0 ? where.name : `${where.name}+0x${offset.toString(16)}`;
 }
+
+export const stackOf = (stack: RandomTask['stack'], functions: readonly FunctionPlaces[]): readonly string[] =>
+  stack.map(({ func: which, at: place }) => placeText(pick(functions, which), place));
 
 export function concrete(random: RandomRequest, functions: readonly FunctionPlaces[]): AttachRequest {
   if (random.target !== undefined) return { kind: random.kind, target: random.target, options: random.options };

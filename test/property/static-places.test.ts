@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { ManualClock } from '../../src/base/index.ts';
 import type { Coordinator, OwnerKind, Strictness } from '../../src/coordinator/index.ts';
 import type { KernelImage } from '../../src/image/index.ts';
 import { makeWorld } from '../../src/registry/index.ts';
@@ -99,7 +100,8 @@ function actionsFor(places: Places, strictness: Strictness): fc.Arbitrary<Action
 }
 
 async function histories(image: KernelImage, strictness: Strictness, runs: number): Promise<void> {
-  const coordinator = testCoordinator(image, strictness);
+  const clock = new ManualClock();
+  const coordinator = testCoordinator(image, strictness, 1, clock);
   const places = placesOf(image, coordinator);
   const granted = new Map<OwnerKind, number>();
   const property = fc
@@ -107,7 +109,7 @@ async function histories(image: KernelImage, strictness: Strictness, runs: numbe
       fc.array(actionsFor(places, strictness), { minLength: 1, maxLength: 30 }),
       fc.array(fc.nat(40), { minLength: 1, maxLength: 10 }),
       async (actions, leaving) => {
-        const history = new RandomHistory(coordinator, [{ name: 'gcd', size: 1, instructions: [] }]);
+        const history = new RandomHistory(coordinator, clock, [{ name: 'gcd', size: 1, instructions: [] }]);
         for (const each of actions) {
           const before = history.granted;
           await history.act(each);

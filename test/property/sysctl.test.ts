@@ -10,7 +10,7 @@ import type { Coordinator, Strictness } from '../../src/coordinator/index.ts';
 import { caller, testCoordinator } from '../support/coordinators.ts';
 import { builtinImage } from '../support/images.ts';
 import { checkProperty } from '../support/property.ts';
-import { action, concrete, type FunctionPlaces, placesOf } from './random-requests.ts';
+import { concrete, type FunctionPlaces, ownerAction, placesOf } from './random-requests.ts';
 
 const FILE = 'test/property/sysctl.test.ts';
 const WHO = caller('random');
@@ -18,7 +18,7 @@ const FTRACE = 'kernel.ftrace_enabled';
 const FUNCTIONS = ['tcp_set_state', 'vfs_read', 'bpf_fentry_test1', 'gcd', 'do_exit'];
 
 const step = fc.oneof(
-  { weight: 5, arbitrary: action },
+  { weight: 5, arbitrary: ownerAction },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('switch' as const), value: fc.nat(1) }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'offAndOn' as const }) },
 );

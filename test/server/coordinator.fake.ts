@@ -16,6 +16,7 @@ import type {
   SiteAnswer,
   SiteView,
 } from '../../src/coordinator/index.ts';
+import { fakeTasks } from './tasks.fake.ts';
 
 export interface FakeCoordinator extends Coordinator {
   readonly callers: Caller[];
@@ -228,6 +229,11 @@ export function createFakeCoordinator(): FakeCoordinator {
       attachments.set(id, { ...view, enabled });
       return ok({ ...view, enabled });
     },
+    async force(_caller, id) {
+      const view = attachments.get(id);
+      return view === undefined ? unknown(id) : ok(view);
+    },
+    ...fakeTasks(callers),
     async detach(caller, id) {
       if (!attachments.has(id)) return unknown(id);
       const refused = denied(caller, id);

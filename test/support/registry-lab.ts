@@ -9,8 +9,13 @@ import {
   type Decision,
   decideAttach,
   decideDetach,
+  decideEndTask,
+  decideForce,
+  decideMoveTask,
+  decideNewTask,
   decideSetEnabled,
   decideSysctl,
+  decideTransitionWork,
   initialState,
   type KernelState,
   makeWorld,
@@ -20,6 +25,9 @@ import {
   type SiteFacts,
   type Strictness,
   siteFacts,
+  type Task,
+  type TaskChange,
+  type TaskRequest,
   type Txn,
   type World,
 } from '../../src/registry/index.ts';
@@ -100,6 +108,35 @@ export class RegistryLab {
 
   setEnabled(id: string, enabled: boolean): Decision {
     return this.#take(decideSetEnabled(this.world, this.state, this.text, id, enabled));
+  }
+
+  /** A new task, sleeping in these functions. */
+  task(stack: readonly string[], request: Partial<TaskRequest> = {}): Task {
+    const id = `task_${this.#next}`;
+    const identity = { id, client: 'tasks', tenant: 'default', nowMs: this.#next * 1000 };
+    this.#next += 1;
+    const input = { request: { name: 'reader', kind: 'user' as const, stack, ...request }, identity };
+    const { outcome } = this.#take(decideNewTask(this.world, this.state, this.text, input));
+    if (outcome.kind === 'refused') throw new Error(`task refused: ${outcome.fault.rule}: ${outcome.fault.detail}`);
+    return outcome.task;
+  }
+
+  moveTask(id: string, change: TaskChange): ReturnType<typeof decideMoveTask> {
+    return this.#take(decideMoveTask(this.world, this.state, this.text, id, change));
+  }
+
+  endTask(id: string): ReturnType<typeof decideEndTask> {
+    return this.#take(decideEndTask(this.world, this.state, this.text, id));
+  }
+
+  force(id: string): ReturnType<typeof decideForce> {
+    return this.#take(decideForce(this.world, this.state, this.text, id));
+  }
+
+  /** Attempts of the transition's worker. */
+  attempts(count: number): void {
+    for (let i = 0; i < count && this.state.livepatching.transition !== undefined; i++)
+      this.#take(decideTransitionWork(this.world, this.state, this.text));
   }
 
   sysctl(name: string, value: number): ReturnType<typeof decideSysctl> {

@@ -5,7 +5,7 @@ import type { KernelImage } from '../../src/image/index.ts';
 import type { AttachRequest } from '../../src/registry/index.ts';
 import type { RegistryLab } from './registry-lab.ts';
 
-interface RuleCase {
+export interface RuleCase {
   readonly refuse: (lab: RegistryLab) => Fault;
   /** Errno when it is not the rule's usual one. */
   readonly errno?: Fault['errno'];

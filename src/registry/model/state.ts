@@ -122,8 +122,12 @@ export interface Replacement {
   readonly attachment: string;
   /** Name of the patch (the module's). */
   readonly patch: string;
-  /** Where calls go instead. */
+  /** Where calls go instead; the function itself for a nop. */
   readonly at: number;
+  /** Bytes of the function at `at` (new_size): a task whose stack has an address in them is in it. */
+  readonly size: number;
+  /** A cumulative patch's stand-in for a function that only older patches change: goes on in the original. */
+  readonly isNop: boolean;
 }
 
 /** struct klp_ops: all patches of a function share one ftrace_ops; the top of the stack runs. */
@@ -132,6 +136,79 @@ export interface LivepatchedFunction {
   readonly ops: string;
   /** Newest first. */
   readonly stack: readonly Replacement[];
+}
+
+/** struct klp_func: a function that a patch changes. */
+export interface KlpFunction {
+  readonly func: number;
+  readonly site: number;
+}
+
+/** struct klp_patch on klp_patches: enabled, or on its way there or out. */
+export interface KlpPatch {
+  readonly attachment: string;
+  readonly name: string;
+  readonly isEnabled: boolean;
+  readonly isReplace: boolean;
+  /** Somebody forced tasks out of it; its module stays for good. */
+  readonly isForced: boolean;
+  readonly funcs: readonly KlpFunction[];
+}
+
+/** klp_transition_patch and what goes with it. One transition at a time. */
+export interface KlpTransition {
+  readonly attachment: string;
+  /** klp_target_state. */
+  readonly target: KlpState;
+  /** klp_signals_cnt: attempts to switch all tasks that did not succeed, since it was started or reversed. */
+  readonly attempts: number;
+  /** How often the tasks that were left were sent a signal or woken. */
+  readonly signals: number;
+}
+
+export interface Livepatching {
+  /** klp_patches, oldest first. */
+  readonly patches: readonly KlpPatch[];
+  readonly transition: KlpTransition | undefined;
+  /** Attachments whose module can never be unloaded: forced, and off klp_patches. */
+  readonly forced: readonly string[];
+}
+
+/** Which functions a task runs: KLP_TRANSITION_UNPATCHED or _PATCHED. */
+export type KlpState = 'unpatched' | 'patched';
+
+export type TaskKind = 'user' | 'kthread' | 'idle';
+
+/** `running`: on a CPU. The others sleep, TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE. */
+export type TaskRunState = 'running' | 'interruptible' | 'uninterruptible';
+
+/** One call that a task is in. */
+export interface TaskFrame {
+  /** Never given twice: a function that was left and entered again is another call. */
+  readonly serial: number;
+  /** The place that was asked for. */
+  readonly text: string;
+  /** Where the task goes on, counted from `_text`: in the function that the call reached. */
+  readonly at: number;
+}
+
+/** A simulated task, as far as text patching asks about it. */
+export interface Task {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: TaskKind;
+  readonly client: string;
+  readonly tenant: string;
+  readonly sinceMs: number;
+  readonly state: TaskRunState;
+  /** Innermost first; empty: a user task is in user mode, any other one outside of all functions that are looked for. */
+  readonly stack: readonly TaskFrame[];
+  /** What stack_trace_save_tsk_reliable says of its stack. */
+  readonly isReliable: boolean;
+  /** task->patch_state; undefined while there is no transition (KLP_TRANSITION_IDLE). */
+  readonly patchState: KlpState | undefined;
+  /** TIF_PATCH_PENDING. */
+  readonly isPatchPending: boolean;
 }
 
 /** Who holds a static key up or down. */
@@ -231,6 +308,10 @@ export interface KernelState {
   readonly arena: ArenaState;
   /** Livepatched functions: offset of the old function → its stack of replacements. */
   readonly livepatches: ImmutableMap<number, LivepatchedFunction>;
+  readonly livepatching: Livepatching;
+  readonly tasks: ImmutableMap<string, Task>;
+  /** What the next call of a task gets. */
+  readonly nextFrame: number;
   /** Static keys that somebody holds: offset of the struct static_key → its holders, oldest first. */
   readonly staticKeys: ImmutableMap<number, readonly StaticKeyHolder[]>;
   /** Static calls that somebody updated: offset of the struct static_call_key → its users, newest first. */

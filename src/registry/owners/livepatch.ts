@@ -2,10 +2,19 @@ import { err, type Fault, ok, type Result } from '../../base/index.ts';
 import { generateReplacement } from '../../jit/index.ts';
 import { install, remove } from '../arena.ts';
 import { ftraceUsable } from '../ftrace/ops.ts';
-import { dropReplacement, pushReplacement } from '../livepatch/stack.ts';
-import type { Attachment } from '../model/state.ts';
+import { patchName, stragglers } from '../livepatch/describe.ts';
+import { disablePatch, enablePatch, patchOf, reverseTransition } from '../livepatch/transition.ts';
+import type { Attachment, KlpFunction, KlpPatch } from '../model/state.ts';
 import { locate, type Place, parsePlace } from '../place.ts';
-import { LIVEPATCH_EXISTS, LIVEPATCH_NO_SITE, LIVEPATCH_NOT_REENABLED } from '../rules/livepatch.ts';
+import {
+  LIVEPATCH_EXISTS,
+  LIVEPATCH_FORCED,
+  LIVEPATCH_IN_USE,
+  LIVEPATCH_NO_SITE,
+  LIVEPATCH_NOT_REENABLED,
+  LIVEPATCH_SAME_STATE,
+  LIVEPATCH_TWICE,
+} from '../rules/livepatch.ts';
 import { OPTION_INVALID } from '../rules/request.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
@@ -17,12 +26,8 @@ const CODE_SIZE = 64;
 /** What a built-in replacement returns: told apart from what a kernel function would. */
 const BUILT_IN_RESULT = 0x6b70;
 
-interface Patched {
-  readonly func: number;
-  readonly site: number;
-}
-
-function patchedFunction(txn: Txn, place: Place, text: string, index: number | undefined): Result<Patched> {
+/** Which function is meant (klp_find_object_symbol), and that it can be patched (klp_patch_func). */
+function patchedFunction(txn: Txn, place: Place, text: string, index: number | undefined): Result<KlpFunction> {
   const { symbols } = txn.world.image;
   const refused = (detail: string): Result<never> =>
     err(refuse(LIVEPATCH_NO_SITE, { detail, place: text, ...(index === undefined ? {} : { index }) }));
@@ -37,105 +42,133 @@ function patchedFunction(txn: Txn, place: Place, text: string, index: number | u
   return ok({ func, site });
 }
 
-function patchedFunctions(txn: Txn, target: OwnerRequest['target']): Result<readonly Patched[]> {
+function patchedFunctions(txn: Txn, target: OwnerRequest['target']): Result<readonly KlpFunction[]> {
   const places = target.kind === 'places' ? target.places : target.kind === 'place' ? [target] : [];
-  const found: Patched[] = [];
+  const found: KlpFunction[] = [];
   for (const [index, { place, text }] of places.entries()) {
     const patched = patchedFunction(txn, place, text, target.kind === 'places' ? index : undefined);
     if (!patched.ok) return patched;
+    if (found.some((each) => each.func === patched.value.func))
+      return err(refuse(LIVEPATCH_TWICE, { detail: `${text} is in the list twice.`, place: text, index }));
     found.push(patched.value);
   }
   return ok(found);
 }
 
-const patchName = (request: OwnerRequest): string =>
-  typeof request.options['patch'] === 'string' ? request.options['patch'] : `livepatch_${request.identity.id}`;
+interface Code {
+  readonly at: number;
+  readonly size: number;
+  readonly owned: readonly number[];
+}
 
 /** Code that runs instead: the caller's place in text, or a function of our own that returns a constant. */
-function replacementCode(
-  txn: Txn,
-  request: OwnerRequest,
-): Result<{ readonly at: number; readonly owned: readonly number[] }> {
+function replacementCode(txn: Txn, request: OwnerRequest): Result<Code> {
   const wanted = request.options['replacement'];
   if (typeof wanted === 'string') {
     const place = parsePlace(wanted);
     const at = place === undefined ? undefined : locate(txn.world, place);
-    return at === undefined || !txn.text.contains(at, 1)
-      ? err(refuse(OPTION_INVALID, { detail: `options.replacement ${JSON.stringify(wanted)} is not a place in text.` }))
-      : ok({ at, owned: [] });
+    if (at === undefined || !txn.text.contains(at, 1))
+      return err(
+        refuse(OPTION_INVALID, { detail: `options.replacement ${JSON.stringify(wanted)} is not a place in text.` }),
+      );
+    return ok({ at, size: txn.world.image.symbols.containing(at)?.size ?? 1, owned: [] });
   }
+  let size = 0;
   const at = install(
     txn,
     { size: CODE_SIZE, what: 'livepatch_replacement', attachment: request.identity.id },
-    (where) => generateReplacement({ at: where, returns: BUILT_IN_RESULT, cpu: txn.world.cpu }),
+    (where) => {
+      const code = generateReplacement({ at: where, returns: BUILT_IN_RESULT, cpu: txn.world.cpu });
+      size = code.length;
+      return code;
+    },
   );
-  return ok({ at, owned: [at] });
+  return ok({ at, size, owned: [at] });
 }
 
-function leave(txn: Txn, attachment: Attachment): Fault | undefined {
-  // A copy: dropping changes the map that is walked.
-  for (const patched of [...txn.livepatches.values()]) {
-    if (!patched.stack.some((each) => each.attachment === attachment.id)) continue;
-    const fault = dropReplacement(txn, patched.func, attachment.id);
+/** A module is loaded once, whether its patch is enabled or not. */
+const loadedAs = (txn: Txn, name: string): readonly string[] =>
+  [...txn.attachments.values()]
+    .filter((each) => each.kind === 'livepatch' && patchName(each.id, each.options) === name)
+    .map((each) => each.id);
+
+function warnOfStragglers(txn: Txn, patch: string): void {
+  const { transition } = txn.livepatching;
+  if (transition === undefined) return;
+  txn.warnings.push(`${patch} is in transition to ${transition.target}: ${stragglers(txn)}`);
+}
+
+function attach(txn: Txn, request: OwnerRequest): Result<Attached> {
+  const unusable = ftraceUsable(txn, 'klp_ftrace_handler');
+  if (unusable !== undefined) return err(unusable);
+  const name = patchName(request.identity.id, request.options);
+  const loaded = loadedAs(txn, name);
+  if (loaded.length > 0)
+    return err(refuse(LIVEPATCH_EXISTS, { detail: `A patch called ${name} is loaded.`, holders: txn.holders(loaded) }));
+  const functions = patchedFunctions(txn, request.target);
+  if (!functions.ok) return functions;
+  const code = replacementCode(txn, request);
+  if (!code.ok) return code;
+  const attachment = request.identity.id;
+  const { at, size, owned } = code.value;
+  const patch: KlpPatch = {
+    attachment,
+    name,
+    isEnabled: true,
+    isReplace: flag(request.options, 'replace'),
+    isForced: false,
+    funcs: functions.value,
+  };
+  const fault = enablePatch(txn, patch, { attachment, patch: name, at, size, isNop: false });
+  if (fault !== undefined) return err(fault);
+  warnOfStragglers(txn, name);
+  return ok({ sites: functions.value.map((each) => each.site), owned });
+}
+
+/** delete_module of an enabled patch is refused, so it is disabled first; what cannot be done at once is not begun. */
+function detach(txn: Txn, attachment: Attachment): Fault | undefined {
+  if (txn.livepatching.forced.includes(attachment.id))
+    return refuse(LIVEPATCH_FORCED, { detail: `Tasks were forced out of ${attachment.id}, so its code has to stay.` });
+  const inUse = (): Fault =>
+    refuse(LIVEPATCH_IN_USE, {
+      detail: `${attachment.id} is not unpatched yet: ${stragglers(txn)}`,
+      holders: txn.holders([attachment.id]),
+    });
+  const patch = patchOf(txn, attachment.id);
+  if (patch !== undefined) {
+    if (txn.livepatching.transition?.attachment === attachment.id) return inUse();
+    const fault = disablePatch(txn, patch);
     if (fault !== undefined) return fault;
+    if (txn.livepatching.transition !== undefined) return inUse();
   }
+  for (const at of attachment.owned) remove(txn, at, ['rcu_tasks']);
   return undefined;
 }
 
-/** A cumulative patch takes the place of every other one once its transition is over (klp_discard_replaced_stuff). */
-function discardOthers(txn: Txn, id: string): Fault | undefined {
-  const others = [...txn.attachments.values()].filter((each) => each.kind === 'livepatch' && each.id !== id);
-  for (const other of others) {
-    const fault = leave(txn, other);
-    if (fault !== undefined) return fault;
-    for (const at of other.owned) remove(txn, at, ['rcu_tasks']);
-    txn.attachments.delete(other.id);
-    txn.replaced.push(other);
-    txn.warnings.push(`The patch replaced ${other.id} of ${other.client}, which is detached.`);
+/** enabled_store: a transition is reversed in either direction; else a patch goes, and none comes back. */
+function setEnabled(txn: Txn, attachment: Attachment, enabled: boolean): Fault | undefined {
+  if (attachment.isEnabled === enabled)
+    return refuse(LIVEPATCH_SAME_STATE, {
+      detail: `${attachment.id} is ${enabled ? 'enabled' : 'disabled'} already.`,
+    });
+  const patch = patchOf(txn, attachment.id);
+  if (patch !== undefined && txn.livepatching.transition?.attachment === attachment.id) {
+    reverseTransition(txn);
+    for (const { site } of patch.funcs) txn.touched.add(site);
+    return undefined;
   }
-  return undefined;
+  if (enabled || patch === undefined)
+    return refuse(LIVEPATCH_NOT_REENABLED, { detail: `${attachment.id} was disabled.` });
+  return disablePatch(txn, patch);
 }
 
-function loadedAs(txn: Txn, name: string): readonly string[] {
-  const stacks = [...txn.livepatches.values()].flatMap((patched) => patched.stack);
-  return stacks.filter((each) => each.patch === name).map((each) => each.attachment);
-}
-
-/** klp_enable_patch. Source: kernel/livepatch/core.c (6.12; 6.1 alike). */
+/** klp_enable_patch, enabled_store. Source: kernel/livepatch/core.c (6.12; 6.1 alike). */
 export const livepatchOwner: Owner = {
   kind: 'livepatch',
   options: { patch: { type: 'name' }, replace: { type: 'boolean' }, replacement: { type: 'name' } },
   takes: ['places'],
-  attach(txn, request): Result<Attached> {
-    const unusable = ftraceUsable(txn, 'klp_ftrace_handler');
-    if (unusable !== undefined) return err(unusable);
-    const patch = patchName(request);
-    const loaded = loadedAs(txn, patch);
-    if (loaded.length > 0)
-      return err(
-        refuse(LIVEPATCH_EXISTS, { detail: `A patch called ${patch} is loaded.`, holders: txn.holders(loaded) }),
-      );
-    const functions = patchedFunctions(txn, request.target);
-    if (!functions.ok) return functions;
-    const code = replacementCode(txn, request);
-    if (!code.ok) return code;
-    const replacement = { attachment: request.identity.id, patch, at: code.value.at };
-    for (const { func, site } of functions.value) {
-      const fault = pushReplacement(txn, func, site, replacement);
-      if (fault !== undefined) return err(fault);
-    }
-    const discarded = flag(request.options, 'replace') ? discardOthers(txn, request.identity.id) : undefined;
-    if (discarded !== undefined) return err(discarded);
-    return ok({ sites: functions.value.map((each) => each.site), owned: code.value.owned });
-  },
-  detach(txn, attachment) {
-    const fault = leave(txn, attachment);
-    if (fault !== undefined) return fault;
-    for (const at of attachment.owned) remove(txn, at, ['rcu_tasks']);
-    return undefined;
-  },
-  setEnabled(txn, attachment, enabled) {
-    if (enabled) return refuse(LIVEPATCH_NOT_REENABLED, { detail: `${attachment.id} was disabled.` });
-    return leave(txn, attachment);
-  },
+  attach,
+  detach,
+  setEnabled,
+  refusesSameState: true,
 };

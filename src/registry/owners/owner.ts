@@ -34,6 +34,8 @@ export interface Owner {
   detach(txn: Txn, attachment: Attachment): Fault | undefined;
   /** Absent when the kind cannot be disabled without leaving. */
   setEnabled?(txn: Txn, attachment: Attachment, enabled: boolean): Fault | undefined;
+  /** setEnabled is asked even when nothing would change: Linux refuses that. */
+  readonly refusesSameState?: true;
 }
 
 export type { RequestTarget };

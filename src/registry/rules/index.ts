@@ -10,6 +10,7 @@ import { REQUEST_RULES } from './request.ts';
 import type { Rule } from './rule.ts';
 import { STATIC_CALL_RULES } from './static-call.ts';
 import { SYSCTL_RULES } from './sysctl.ts';
+import { TASK_RULES } from './task.ts';
 import { TRACEPOINT_RULES } from './tracepoint.ts';
 
 /** Every rule the registry refuses by, by id: the one list behind `/v1/rules`, `docs/rules/` and the tests. */
@@ -22,6 +23,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     ...SYSCTL_RULES,
     ...FPROBE_RULES,
     ...LIVEPATCH_RULES,
+    ...TASK_RULES,
     ...BPF_RULES,
     ...JUMP_LABEL_RULES,
     ...STATIC_CALL_RULES,

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { Set as ImmutableSet } from 'immutable';
 import { builtinImage } from '../../../test/support/images.ts';
 import { KERNEL_CASES } from '../../../test/support/kernel-rule-cases.ts';
+import { LIVEPATCH_CASES } from '../../../test/support/livepatch-rule-cases.ts';
 import { RegistryLab, withBytes, withoutSymbols, withSymbol } from '../../../test/support/registry-lab.ts';
 import { STATIC_CASES } from '../../../test/support/static-rule-cases.ts';
 import { ERRNO, type Fault } from '../../base/index.ts';
@@ -16,7 +17,7 @@ import { kernelView } from '../views/views.ts';
 import { RULES } from './index.ts';
 
 /** Refusals that the coordinator makes by these rules; its own tests have their cases. */
-const BY_THE_COORDINATOR = ['attachment.not-yours', 'place.unknown', 'symbol.ambiguous'];
+const BY_THE_COORDINATOR = ['attachment.not-yours', 'place.unknown', 'symbol.ambiguous', 'task.not-yours'];
 
 interface Case {
   /** The strictness that refuses; a rule for both is tried in both. */
@@ -348,6 +349,7 @@ const VIEW_CASES: Readonly<Record<string, Case>> = {
 
 const ALL_CASES: Readonly<Record<string, Case>> = {
   ...CASES,
+  ...LIVEPATCH_CASES,
   ...MORE_CASES,
   ...VIEW_CASES,
   ...STATIC_CASES,

@@ -95,19 +95,20 @@ function changeRoutes(app: App): void {
     {
       schema: {
         tags: ['attachments'],
-        summary: 'Disarm (enabled: false) or arm again',
+        summary: 'Disarm (enabled: false) or arm again; of a livepatch: begin, reverse or force a transition',
         params: IdParams,
         body: EnableBody,
         response: { 200: AttachmentView, ...problemResponses },
       },
     },
     async (request, reply) => {
-      const changed = await coordinatorOf(app).setEnabled(
-        callerOf(request, reply),
-        request.params.id,
-        request.body.enabled,
-      );
-      return sendResult(reply, changed);
+      const { enabled, force } = request.body;
+      const coordinator = coordinatorOf(app);
+      const caller = callerOf(request, reply);
+      if ((enabled === undefined) === (force === undefined))
+        return sendFault(reply, edgeFault('http.schema', 'body: give either `enabled` or `force`.'));
+      if (enabled === undefined) return sendResult(reply, await coordinator.force(caller, request.params.id));
+      return sendResult(reply, await coordinator.setEnabled(caller, request.params.id, enabled));
     },
   );
 

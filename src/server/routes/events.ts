@@ -1,22 +1,11 @@
 import type { FastifyRequest } from 'fastify';
 import { err, ok, type Result } from '../../base/index.ts';
-import type { Coordinator, EventType } from '../../coordinator/index.ts';
+import { type Coordinator, EVENT_TYPES, type EventType } from '../../coordinator/index.ts';
 import type { App } from '../app-type.ts';
 import { sendFault } from '../problem.ts';
 import { edgeFault } from '../rules.ts';
 import { EventsQuery } from '../schemas/requests.ts';
 import { coordinatorOf, problemResponses } from './support.ts';
-
-const EVENT_TYPES: readonly EventType[] = [
-  'attached',
-  'detached',
-  'rejected',
-  'poke',
-  'quarantined',
-  'call',
-  'session',
-  'image',
-];
 
 function readTypes(text: string | undefined): Result<ReadonlySet<string> | undefined> {
   if (text === undefined) return ok(undefined);

@@ -1,6 +1,7 @@
 /** Answers as they go out. These schemas publish the contract; answers may carry more fields than they name. */
 
 import { Address, HexBytes, Kind, nullable, pageOf, StrictnessWord, Timestamp, words } from './common.ts';
+import { LivepatchView } from './tasks.ts';
 import { Type } from './type.ts';
 
 const Budget = Type.Record(Type.String(), Type.Number(), {
@@ -55,6 +56,7 @@ export const AttachmentView = Type.Object(
     siteCount: Type.Integer(),
     sites: Type.Optional(Type.Array(SiteAnswer)),
     sequence: Type.Integer(),
+    livepatch: Type.Optional(LivepatchView),
   },
   { title: 'AttachmentView' },
 );

@@ -22,7 +22,16 @@ export const AttachBody = Type.Object(
   },
 );
 
-export const EnableBody = Type.Object({ enabled: Type.Boolean() }, { ...strict, title: 'EnableRequest' });
+/** Exactly one of the two: the route says so. */
+export const EnableBody = Type.Object(
+  {
+    enabled: Type.Optional(Type.Boolean()),
+    force: Type.Optional(
+      Type.Unsafe<true>({ type: 'boolean', enum: [true], description: 'Force the transition of a livepatch' }),
+    ),
+  },
+  { ...strict, title: 'EnableRequest', description: 'Either `enabled` or `force`' },
+);
 
 const Client = Type.String({ pattern: '^[\\x20-\\x7e]{1,64}$', description: '1 to 64 printable ASCII characters' });
 

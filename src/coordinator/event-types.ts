@@ -1,0 +1,14 @@
+/** Types of the events that are told. */
+export const EVENT_TYPES = [
+  'attached',
+  'detached',
+  'rejected',
+  'poke',
+  'quarantined',
+  'call',
+  'session',
+  'image',
+  'task',
+  'transition',
+] as const;
+export type EventType = (typeof EVENT_TYPES)[number];

@@ -1,0 +1,46 @@
+import { ok, type Result } from '../base/index.ts';
+import { initialState } from '../registry/index.ts';
+import { resetText } from '../textpoke/index.ts';
+import type { Command, CommandTurn } from './command.ts';
+import { detachOne } from './commands.ts';
+import type { Kernel } from './kernel.ts';
+import type { Caller, ResetAnswer } from './service.ts';
+import { END_TASK } from './tasks.ts';
+import { TRANSITION_WORK } from './transitions.ts';
+
+/** Tasks that are gone keep nothing: a transition that waited for them ends. */
+function endTasks(turn: CommandTurn, tenant: string | undefined): void {
+  for (const task of [...turn.kernel.state.tasks.values()])
+    if (tenant === undefined || task.tenant === tenant) END_TASK.run(turn, { id: task.id });
+  TRANSITION_WORK.run(turn, {});
+}
+
+/**
+ * Ends the tasks of the caller's tenant and detaches everything of it, newest first. With `all`, everybody's, and then text and owners start afresh, so that a dead or
+ * damaged simulated kernel is whole again.
+ */
+export const reset = (kernel: Kernel, caller: Caller, all: boolean): Promise<Result<ResetAnswer>> =>
+  kernel.execute(RESET, caller, { all });
+
+export const RESET: Command<{ readonly all: boolean }, ResetAnswer> = {
+  kind: 'reset',
+  describe: () => 'reset',
+  run(turn, { all }) {
+    const { kernel, held, caller } = turn;
+    const mine = [...kernel.state.attachments.values()]
+      .filter((attachment) => all || attachment.tenant === caller.tenant)
+      .sort((a, b) => b.sequence - a.sequence);
+    const asAdmin = { ...caller, isAdmin: all || caller.isAdmin };
+    endTasks({ ...turn, caller: asAdmin }, all ? undefined : caller.tenant);
+    for (const { id } of mine) {
+      const done = detachOne({ ...turn, caller: asAdmin }, id);
+      if (!done.ok && !all) return done;
+    }
+    if (all) {
+      resetText(held, kernel.text);
+      kernel.state = { ...initialState(kernel.world), revisions: kernel.state.revisions };
+    }
+    const { sequence } = kernel.events.append('image', { reset: all ? 'all' : 'tenant', detached: mine.length });
+    return ok({ detached: mine.length, sequence });
+  },
+};
