@@ -1,4 +1,4 @@
-import { err, invariant, ok, type Result, toAddress } from '../base/index.ts';
+import { err, invariant, ok, type Result, toAddress } from '../../base/index.ts';
 import {
   ASM_NOP_MAX,
   ASM_NOP_MAX_6_1,
@@ -7,9 +7,10 @@ import {
   fitsS8,
   JMP32_INSN_SIZE,
   NOP5,
-} from '../insn/index.ts';
-import { BPF_INSN_SAFETY, emitCallDepthAccounting, emitReturn, emitRsbCall } from './generated-code.ts';
-import { ARGUMENT_REGISTERS, RAX, RBP, RBX, RDI, RDX, type Register, RSI, RSP } from './registers.ts';
+} from '../../insn/index.ts';
+import { BPF_INSN_SAFETY, emitCallDepthAccounting, emitReturn, emitRsbCall } from '../x86/generated-code.ts';
+import { ARGUMENT_REGISTERS, RAX, RBP, RBX, RDI, RDX, type Register, RSI, RSP } from '../x86/registers.ts';
+import { type X86Emitter, x86Emitter } from '../x86/x86-emitter.ts';
 import { layOutFrame, MAX_BPF_FUNC_ARGS, type TrampolineFrame } from './trampoline-frame.ts';
 import {
   type BpfTrampolineRequest,
@@ -18,7 +19,6 @@ import {
   type TrampolineProgram,
   trampolineSymbols,
 } from './trampoline-request.ts';
-import { type X86Emitter, x86Emitter } from './x86-emitter.ts';
 
 const DECIDER_6_12 = '__arch_prepare_bpf_trampoline, arch/x86/net/bpf_jit_comp.c (6.12)';
 const DECIDER_6_1 = 'arch_prepare_bpf_trampoline, arch/x86/net/bpf_jit_comp.c (6.1)';

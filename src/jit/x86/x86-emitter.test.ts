@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { replayable } from '../../test/insn/replay.ts';
-import { InvariantViolation, kernelAddress } from '../base/index.ts';
-import { decodeInsn, disassemble } from '../insn/index.ts';
+import { replayable } from '../../../test/insn/replay.ts';
+import { InvariantViolation, kernelAddress } from '../../base/index.ts';
+import { decodeInsn, disassemble } from '../../insn/index.ts';
 import { R9, R12, R13, RBP, RDI, type Register } from './registers.ts';
 import { type X86Emitter, x86Emitter } from './x86-emitter.ts';
 

@@ -1,7 +1,7 @@
-import { ENDBR64 } from '../insn/index.ts';
-import { emitReturn, type GeneratedCodeCpu } from './generated-code.ts';
-import { RAX, RBP, RSP } from './registers.ts';
-import { type X86Emitter, x86Emitter } from './x86-emitter.ts';
+import { ENDBR64 } from '../../insn/index.ts';
+import { emitReturn, type GeneratedCodeCpu } from '../x86/generated-code.ts';
+import { RAX, RBP, RSP } from '../x86/registers.ts';
+import { type X86Emitter, x86Emitter } from '../x86/x86-emitter.ts';
 
 export interface CountingHandlerRequest {
   /** Where it will live, counted from `_text`. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ReadableText, toHex } from '../base/index.ts';
-import { decodeInsn } from '../insn/index.ts';
-import { type FtraceTrampolineRequest, ftraceCallerSymbols, generateFtraceTrampoline } from './index.ts';
+import { type ReadableText, toHex } from '../../base/index.ts';
+import { decodeInsn } from '../../insn/index.ts';
+import { type FtraceTrampolineRequest, ftraceCallerSymbols, generateFtraceTrampoline } from '../index.ts';
 
 const START = 0x9_0000;
 const AT = 0x3f00_0000;

@@ -1,4 +1,4 @@
-import type { Result } from '../base/index.ts';
+import type { Result } from '../../base/index.ts';
 import { generateLinuxTrampoline } from './trampoline-linux.ts';
 import type { BpfTrampolineRequest, GeneratedTrampoline } from './trampoline-request.ts';
 import { generateSeedTrampoline } from './trampoline-seed.ts';

@@ -1,8 +1,8 @@
-import { err, ok, type Result } from '../base/index.ts';
-import { ARGUMENT_REGISTERS, RBP, RDI, RSP } from './registers.ts';
+import { err, ok, type Result } from '../../base/index.ts';
+import { ARGUMENT_REGISTERS, RBP, RDI, RSP } from '../x86/registers.ts';
+import { x86Emitter } from '../x86/x86-emitter.ts';
 import { layOutFrame } from './trampoline-frame.ts';
 import type { BpfTrampolineRequest, GeneratedTrampoline } from './trampoline-request.ts';
-import { x86Emitter } from './x86-emitter.ts';
 
 /**
  * The trampoline as it was first written down (Alexei Starovoitov, 22 October 2019, on "x86/ftrace: Use text_poke()"): push the argument

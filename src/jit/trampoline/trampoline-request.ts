@@ -1,5 +1,5 @@
-import type { KernelAddress } from '../base/index.ts';
-import type { GeneratedCodeCpu } from './generated-code.ts';
+import type { KernelAddress } from '../../base/index.ts';
+import type { GeneratedCodeCpu } from '../x86/generated-code.ts';
 
 /**
  * Whose trampoline it is. `linux-6.12` and `linux-6.1` are what those kernels generate, byte for byte; `seed` is the ten instructions of

@@ -1,6 +1,6 @@
-import { err, invariant, ok, type ReadableText, type Result } from '../base/index.ts';
-import { callRel32, decodeInsn, fitsS32, jmpRel32, MAX_INSN_SIZE, NOP2, nop } from '../insn/index.ts';
-import type { GeneratedCodeCpu } from './generated-code.ts';
+import { err, invariant, ok, type ReadableText, type Result } from '../../base/index.ts';
+import { callRel32, decodeInsn, fitsS32, jmpRel32, MAX_INSN_SIZE, NOP2, nop } from '../../insn/index.ts';
+import type { GeneratedCodeCpu } from '../x86/generated-code.ts';
 
 /** Labels inside ftrace_caller or ftrace_regs_caller (arch/x86/kernel/ftrace_64.S), counted from `_text`. */
 export interface FtraceCallerSymbols {

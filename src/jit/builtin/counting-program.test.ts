@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toHex } from '../base/index.ts';
-import { generateCountingProgram } from './index.ts';
+import { toHex } from '../../base/index.ts';
+import { generateCountingProgram } from '../index.ts';
 
 const COUNTER = 0xffa0_0000_0043_5110n;
 const bare = { sls: true, ibt: true };

@@ -1,7 +1,7 @@
-import { ENDBR64, NOP5, nop } from '../insn/index.ts';
-import { emitReturn, type GeneratedCodeCpu } from './generated-code.ts';
-import { RAX, RBP, RDI, RSI, RSP } from './registers.ts';
-import { x86Emitter } from './x86-emitter.ts';
+import { ENDBR64, NOP5, nop } from '../../insn/index.ts';
+import { emitReturn, type GeneratedCodeCpu } from '../x86/generated-code.ts';
+import { RAX, RBP, RDI, RSI, RSP } from '../x86/registers.ts';
+import { x86Emitter } from '../x86/x86-emitter.ts';
 
 export interface CountingProgramRequest {
   /** Whose BPF JIT lays it out. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { kernelAddress } from '../base/index.ts';
-import { disassemble } from '../insn/index.ts';
+import { kernelAddress } from '../../base/index.ts';
+import { disassemble } from '../../insn/index.ts';
 import { generateCountingDirectTrampoline, generateCountingHandler, generateReplacement } from './counting-handler.ts';
 
 const BASE = kernelAddress(0xffff_ffff_8100_0000n);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PROGRAM, program, request } from '../../test/jit/request.ts';
-import { kernelAddress } from '../base/index.ts';
-import { disassemble } from '../insn/index.ts';
-import { type BpfTrampolineRequest, generateBpfTrampoline } from './index.ts';
+import { PROGRAM, program, request } from '../../../test/jit/request.ts';
+import { kernelAddress } from '../../base/index.ts';
+import { disassemble } from '../../insn/index.ts';
+import { type BpfTrampolineRequest, generateBpfTrampoline } from '../index.ts';
 
 const BASE = kernelAddress(0xffff_ffff_8100_0000n);
 

@@ -1,5 +1,5 @@
-import { invariant } from '../base/index.ts';
-import { CALL_INSN_OPCODE, fillNops, fitsS8, fitsS32, JMP32_INSN_OPCODE } from '../insn/index.ts';
+import { invariant } from '../../base/index.ts';
+import { CALL_INSN_OPCODE, fillNops, fitsS8, fitsS32, JMP32_INSN_OPCODE } from '../../insn/index.ts';
 import { type Register, RSP } from './registers.ts';
 
 /**

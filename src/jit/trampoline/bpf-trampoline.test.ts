@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { replayable } from '../../test/insn/replay.ts';
-import * as at from '../../test/jit/request.ts';
-import { toHex } from '../base/index.ts';
-import { decodeInsn, type Insn } from '../insn/index.ts';
+import { replayable } from '../../../test/insn/replay.ts';
+import * as at from '../../../test/jit/request.ts';
+import { toHex } from '../../base/index.ts';
+import { decodeInsn, type Insn } from '../../insn/index.ts';
 import {
   type BpfTrampolineRequest,
   type GeneratedTrampoline,
   generateBpfTrampoline,
   trampolineFlags,
   trampolineSymbols,
-} from './index.ts';
+} from '../index.ts';
 
 const FILE = 'src/jit/bpf-trampoline.test.ts';
 const { program, request } = at;
