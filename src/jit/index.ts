@@ -1,5 +1,11 @@
+export * from './bpf/index.ts';
 export * from './builtin/counting-handler.ts';
 export * from './builtin/counting-program.ts';
+export * from './compile/index.ts';
+export * from './interpret/index.ts';
+export * from './program/index.ts';
+export * from './rewrite/index.ts';
+export * from './run/index.ts';
 export * from './trampoline/bpf-trampoline.ts';
 export * from './trampoline/ftrace-trampoline.ts';
 export { MAX_BPF_FUNC_ARGS } from './trampoline/trampoline-frame.ts';

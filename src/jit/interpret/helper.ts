@@ -1,0 +1,34 @@
+import type { BpfMemory } from './memory.ts';
+
+/** What kind of value a helper takes or gives (enum bpf_arg_type, bpf_return_type), by name: the verifier's business. */
+export interface HelperPrototype {
+  readonly args: readonly string[];
+  readonly returns: string;
+}
+
+/** What a running helper sees: R1 to R5 and the program's memory. */
+export interface HelperCall {
+  readonly args: readonly [bigint, bigint, bigint, bigint, bigint];
+  readonly memory: BpfMemory;
+}
+
+/** A function that programs call by number. */
+export interface BpfHelper {
+  /** BPF_FUNC_* */
+  readonly id: number;
+  /** Name in the kernel, without `bpf_`. */
+  readonly name: string;
+  readonly prototype: HelperPrototype;
+  /** Returns R0, unsigned 64 bits. */
+  readonly run: (call: HelperCall) => bigint;
+}
+
+/** The helpers that programs of one type may call. */
+export interface HelperRegistry {
+  byId(id: number): BpfHelper | undefined;
+}
+
+export function helperRegistry(helpers: readonly BpfHelper[]): HelperRegistry {
+  const byId = new Map(helpers.map((helper) => [helper.id, helper]));
+  return { byId: (id) => byId.get(id) };
+}

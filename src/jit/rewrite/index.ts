@@ -1,0 +1,3 @@
+export * from './blind.ts';
+export type { Rewritten } from './code-builder.ts';
+export * from './fix-up.ts';

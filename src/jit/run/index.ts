@@ -1,0 +1,2 @@
+export * from './run-jited.ts';
+export * from './run-place.ts';
