@@ -1,5 +1,6 @@
 /**
- * Writes the generated documentation: a page for every rule (docs/rules/), the BPF instructions (docs/bpf-isa.md) and the picture of the rooms (docs/rooms.svg).
+ * Writes the generated documentation: a page for every rule (docs/rules/), the BPF instructions (docs/bpf-isa.md), the list of the simulated CPUs'
+ * instructions (docs/cpu-forms.md) and the picture of the rooms (docs/rooms.svg).
  *
  *   tsx scripts/docs.ts           writes
  *   tsx scripts/docs.ts --check   exits with 1 when what is committed differs from what would be written
@@ -7,6 +8,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cpuFormsPage } from './docs/cpu-forms.ts';
 import { isaPage } from './docs/isa-page.ts';
 import { drawRooms } from './docs/rooms-picture.ts';
 import { rulePages } from './docs/rule-pages.ts';
@@ -14,7 +16,12 @@ import { rulePages } from './docs/rule-pages.ts';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const isCheck = process.argv.includes('--check');
 
-const wanted = new Map<string, string>([...rulePages(), isaPage(), ['docs/rooms.svg', drawRooms(ROOT)]]);
+const wanted = new Map<string, string>([
+  ...rulePages(),
+  isaPage(),
+  cpuFormsPage(),
+  ['docs/rooms.svg', drawRooms(ROOT)],
+]);
 const stale = readdirSync(join(ROOT, 'docs'), { recursive: true })
   .map((name) => `docs/${String(name)}`)
   .filter((path) => path.startsWith('docs/rules/') && path.endsWith('.md') && !wanted.has(path));

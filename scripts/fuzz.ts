@@ -1,8 +1,10 @@
 /** `npm run fuzz -- NAME [SEED] [RUNS]`: one fuzzer, as long as asked; a failure prints the line that replays it. */
+import { fuzzCpu } from '../test/cpu/fuzz.ts';
 import { fuzzImage } from '../test/image/fuzz.ts';
 
 const FUZZERS: Readonly<Record<string, (options: { readonly seed: number; readonly runs: number }) => Promise<void>>> =
   {
+    cpu: fuzzCpu,
     image: fuzzImage,
   };
 

@@ -237,9 +237,15 @@ export class AddressSpace {
    * of text and of `r-x` regions.
    */
   fetch(high: number, low: number, out: Uint8Array): number {
-    const text = this.regionAt(high, low) === undefined ? this.#textAt(high, low, out.length) : undefined;
+    const whole = this.regionAt(high, low);
+    const text = whole === undefined ? this.#textAt(high, low, out.length) : undefined;
     if (text !== undefined) {
       out.set(text.source.bytes(text.offset, out.length));
+      return out.length;
+    }
+    const offset = whole === undefined ? 0 : (low - whole.low) >>> 0;
+    if (whole?.permissions === 'r-x' && offset + out.length <= whole.length) {
+      for (let i = 0; i < out.length; i++) out[i] = whole.bytes[offset + i] ?? 0;
       return out.length;
     }
     for (let i = 0; i < out.length; i++) {

@@ -62,6 +62,9 @@ export class Cpu {
   addressLow = 0;
   valueHigh = 0;
   exit: CpuExit | undefined;
+  /** Most elements that a repeated string instruction may do now, and how many it did beyond the first. */
+  stringLimit = 1;
+  extra = 0;
 
   readonly #code: CodeCache;
   readonly #fetched = new Uint8Array(FETCH_MAX);
@@ -94,7 +97,7 @@ export class Cpu {
     writeFlags(this.words, value);
   }
 
-  /** Instructions executed so far; a repeated string instruction counts once for every piece it is done in. */
+  /** Instructions executed so far; a repeated string instruction counts once for every element. */
   get executed(): number {
     return (this.words[EXECUTED + 1] ?? 0) * 0x1_0000_0000 + ((this.words[EXECUTED] ?? 0) >>> 0);
   }
@@ -152,7 +155,7 @@ export class Cpu {
     }
   }
 
-  /** Executes the next instruction, or the next piece of a repeated string instruction. `budget` is the exit of one that ends normally. */
+  /** Executes the next instruction, or the next element of a repeated string instruction. `budget` is the exit of one that ends normally. */
   step(): CpuExit {
     const { words } = this;
     const isTraced = ((words[FLAG_REST] ?? 0) & TF) !== 0;
@@ -203,10 +206,13 @@ export class Cpu {
         words[INTERRUPT_SHADOW] = 0;
         const { ops } = block;
         const count = ops.length < remaining ? ops.length : remaining;
+        this.stringLimit = remaining - ops.length + 1;
         for (i = 0; i < count; i++) (ops[i] as (cpu: Cpu) => void)(this);
         if (count < ops.length || !block.isEnded) this.#jump(block, count);
-        this.#count(count);
-        remaining -= count;
+        const executed = count + this.extra;
+        this.extra = 0;
+        this.#count(executed);
+        remaining -= executed;
         if (this.exit !== undefined) return this.#takeExit();
         if ((words[FLAG_REST] ?? 0) & TF) return BUDGET;
       }
@@ -215,7 +221,7 @@ export class Cpu {
       if (!(signal instanceof FaultSignal)) throw signal;
       if (block !== undefined) {
         this.#jump(block, i);
-        this.#count(i);
+        this.#count(i + this.extra);
       }
       return this.#faulted(signal);
     }
@@ -229,6 +235,7 @@ export class Cpu {
 
   #faulted(signal: FaultSignal): CpuExit {
     this.exit = undefined;
+    this.extra = 0;
     if (this.sentinel !== undefined && this.get('rip') === this.sentinel) return RETURNED;
     return { kind: 'fault', fault: signal.fault };
   }
@@ -244,6 +251,7 @@ export class Cpu {
       if (available === 0) throw this.space.fetchFault(high, low);
       const decoded = this.#code.single(fetched, available, high, low);
       words[INTERRUPT_SHADOW] = 0;
+      this.stringLimit = 1;
       decoded.op(this);
       if (!decoded.ends) {
         const next = (low + decoded.length) | 0;

@@ -92,8 +92,10 @@ function indexForms(): ReadonlyMap<number, readonly Candidate[]> {
 
 let formIndex: ReadonlyMap<number, readonly Candidate[]> | undefined;
 
-function fits({ encoding, rmKind }: Candidate, insn: Insn, ext: Extensions): boolean {
+function fits({ form, encoding, rmKind }: Candidate, insn: Insn, ext: Extensions): boolean {
   if (encoding.isVex ? ext.prefix !== encoding.prefix || ext.isVex256 : !hasPrefix(encoding, insn, ext)) return false;
+  // A register that the form does not have must be given as 1111b (SDM vol. 2, 2.3.5.6).
+  if (encoding.isVex && ext.vvvv !== 0 && !form.operands.includes('B')) return false;
   if (encoding.w >= 0 && encoding.w !== ext.w) return false;
   if (encoding.modrm >= 0 && insn.modrm !== encoding.modrm) return false;
   if (encoding.digit >= 0 && modrmReg(insn.modrm) !== encoding.digit) return false;
@@ -104,6 +106,7 @@ function fits({ encoding, rmKind }: Candidate, insn: Insn, ext: Extensions): boo
 /** 66 may stand beside f2 and f3 (`crc32w`), which take precedence. */
 function hasPrefix(encoding: Encoding, insn: Insn, ext: Extensions): boolean {
   if (encoding.prefix === 0) return true;
+  if (encoding.prefix < 0) return ext.prefix === 0;
   return encoding.prefix === 0x66 ? ext.prefix === 0x66 : ext.prefix === encoding.prefix && insn.vex === 0;
 }
 

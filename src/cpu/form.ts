@@ -21,7 +21,7 @@ export interface Instruction {
  * One implemented encoding. The table of forms is read by the decoder (what bytes mean), the documentation (docs/cpu-forms.md) and the
  * comparison with the real CPU (which sequences to try, which flags to compare).
  *
- * `encoding`: `[66|f2|f3] opcode bytes [+r] [/r | /digit]`, or `vex.MAP.PP[.w0|.w1] opcode [/r | /digit]` (all with L = 0).
+ * `encoding`: `[np|66|f2|f3] opcode bytes [+r] [/r | /digit]`, or `vex.MAP.PP[.w0|.w1] opcode [/r | /digit]` (all with L = 0).
  *
  * `operands`: space-separated codes, a kind and a size. Kinds: E register or memory (ModRM.rm), M memory only, R register only (ModRM.rm), G
  * register (ModRM.reg), B register (VEX.vvvv), Z register (opcode), A accumulator, C %cl, I immediate, J branch displacement, O absolute
@@ -39,7 +39,7 @@ export interface Form {
    * instructions, the interrupt shadow).
    */
   readonly ends?: true | 'alone';
-  /** Letters of the arithmetic flags that the SDM leaves undefined (`oszapc`), or a function of the shift count. */
+  /** Letters of the arithmetic flags that the SDM leaves undefined (`oszapc`), or the rule by which that depends on a count. */
   readonly undefinedFlags?: string;
   /** Why it is not compared with the real CPU; what is not given is compared. */
   readonly notCompared?: string;
@@ -50,7 +50,7 @@ export interface Encoding {
   /** 0 one-byte, 1 `0f`, 2 `0f 38`, 3 `0f 3a`. */
   readonly map: 0 | 1 | 2 | 3;
   readonly isVex: boolean;
-  /** Mandatory prefix: 0 none asked for, else 0x66, 0xf2, 0xf3. */
+  /** Mandatory prefix: 0 whatever there is, -1 none allowed (`np`), else 0x66, 0xf2, 0xf3. */
   readonly prefix: number;
   /** 0 or 1 when W (VEX.W or REX.W) is fixed, else -1. */
   readonly w: number;
@@ -67,7 +67,16 @@ export interface Encoding {
 const VEX_MAPS: Readonly<Record<string, 1 | 2 | 3>> = { '0f': 1, '0f38': 2, '0f3a': 3 };
 const VEX_PREFIXES: Readonly<Record<string, number>> = { np: 0, '66': 0x66, f2: 0xf2, f3: 0xf3 };
 
+const PARSED = new Map<string, Encoding>();
+
+/** Reads an encoding string; the answer is kept. */
 export function parseEncoding(text: string): Encoding {
+  const known = PARSED.get(text) ?? parse(text);
+  PARSED.set(text, known);
+  return known;
+}
+
+function parse(text: string): Encoding {
   const tokens = text.split(' ');
   const slash = tokens.find((t) => t.startsWith('/'));
   const digit = slash !== undefined && slash !== '/r' ? Number(slash.slice(1)) : -1;
@@ -88,7 +97,7 @@ export function parseEncoding(text: string): Encoding {
   const bytes = tokens.filter((t) => /^[0-9a-f]{2}(?:\+r)?$/.test(t));
   const numbers = bytes.map((t) => Number.parseInt(t, 16));
   const hasPrefix = numbers.length > 1 && [0x66, 0xf2, 0xf3].includes(numbers[0] ?? 0);
-  const prefix = hasPrefix ? (numbers.shift() ?? 0) : 0;
+  const prefix = hasPrefix ? (numbers.shift() ?? 0) : tokens.includes('np') ? -1 : 0;
   const third = numbers.length > 1 && numbers[0] === 0x0f ? [0x38, 0x3a].indexOf(numbers[1] ?? 0) + 1 : -1;
   const hasThird = third > 0 && numbers.length > 2;
   const map = third < 0 ? 0 : !hasThird ? 1 : third === 1 ? 2 : 3;

@@ -1,5 +1,6 @@
 import { addToPair } from '../cpu.ts';
 import { addressParts, effectiveAddress } from '../effective-address.ts';
+import { FaultSignal } from '../fault.ts';
 import { readFlags, writeFlags } from '../flags.ts';
 import type { Form, Instruction } from '../form.ts';
 import { loadForWriteOf, loadOf, type Op, type Place, type RegisterOperand, storeBackOf, storeOf } from '../operand.ts';
@@ -170,6 +171,28 @@ function leave(): Op {
   };
 }
 
+/** `enter frame, 0`; nested procedures (a second operand that is not 0) are not implemented. */
+function enter({ bytes }: Instruction): Op {
+  const frame = (bytes[1] ?? 0) | ((bytes[2] ?? 0) << 8);
+  if (((bytes[3] ?? 0) & 31) !== 0)
+    return () => {
+      throw new FaultSignal({ name: 'not-implemented', mnemonic: 'enter with nested procedures', bytes });
+    };
+  return (c) => {
+    const { words } = c;
+    push64(c, words[RBP] ?? 0, words[RBP + 1] ?? 0);
+    words[RBP] = words[RSP] ?? 0;
+    words[RBP + 1] = words[RSP + 1] ?? 0;
+    addToPair(words, RSP, -frame);
+  };
+}
+
+/** xchg with the accumulator; 90 without REX.B is nop, which clears no upper half either. */
+function xchgAccumulator(instruction: Instruction): Op {
+  const [a] = instruction.operands;
+  return a?.kind === 'register' && a.index === 0 ? () => undefined : xchg(instruction);
+}
+
 /** Always locked when one operand is memory. */
 function xchg({ operands }: Instruction): Op {
   const a = place(operands[0]);
@@ -231,6 +254,8 @@ export const MOVE_FORMS: readonly Form[] = [
   { name: 'leave', encoding: 'c9', operands: '', build: leave },
   { name: 'xchg', encoding: '86 /r', operands: 'Eb Gb', build: xchg, lock: true },
   { name: 'xchg', encoding: '87 /r', operands: 'Ev Gv', build: xchg, lock: true },
+  { name: 'xchg', encoding: '90+r', operands: 'Zv Av', build: xchgAccumulator },
+  { name: 'enter', encoding: 'c8', operands: '', build: enter },
   { name: 'pushf', encoding: '9c', operands: '', build: pushf },
   { name: 'popf', encoding: '9d', operands: '', build: popf, ends: true },
 ];

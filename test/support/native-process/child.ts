@@ -1,0 +1,63 @@
+/**
+ * The process that runs machine code on the real CPU: it may crash, its parent must not. koffi is loaded here and nowhere else. Memory is
+ * never writable and executable at once: it is filled first and then protected.
+ */
+import koffi from 'koffi';
+import type { NativeAnswer, NativeMessage, NativeReply, NativeRequest } from './protocol.ts';
+
+const libc = koffi.load('libc.so.6');
+const mmap = libc.func(
+  'uint64_t mmap(uint64_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
+);
+const mprotect = libc.func('int mprotect(uint64_t address, size_t length, int protection)');
+const syscall = libc.func('long syscall(long number, long a, long b)');
+const proto = koffi.proto('uint64_t NativeCode(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t)');
+
+const PROT = { 'r--': 1, 'rw-': 3, 'r-x': 5 } as const;
+const MAP_PRIVATE = 0x2;
+const MAP_ANONYMOUS = 0x20;
+const MAP_FIXED_NOREPLACE = 0x10_0000;
+const SYS_ARCH_PRCTL = 158;
+const ARCH_SET_GS = 0x1001;
+
+function memory(address: bigint, length: number): Uint8Array {
+  return new Uint8Array(koffi.view(address, length));
+}
+
+function map(address: bigint, length: number): void {
+  const got = mmap(address, length, PROT['rw-'], MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  if (BigInt(got) !== address) throw new Error(`mmap at 0x${address.toString(16)} failed`);
+}
+
+function answer(request: NativeRequest): NativeAnswer {
+  switch (request.op) {
+    case 'map':
+      map(request.address, request.length);
+      return undefined;
+    case 'write':
+      memory(request.address, request.bytes.length).set(request.bytes);
+      return undefined;
+    case 'protect':
+      if (mprotect(request.address, request.length, PROT[request.permissions]) !== 0)
+        throw new Error('mprotect failed');
+      return undefined;
+    case 'read':
+      return memory(request.address, request.length).slice();
+    case 'gs':
+      if (syscall(SYS_ARCH_PRCTL, ARCH_SET_GS, request.base) !== 0) throw new Error('arch_prctl failed');
+      return undefined;
+    case 'call': {
+      const args = Array.from({ length: 6 }, (_, i) => request.args[i] ?? 0n);
+      return BigInt.asUintN(64, BigInt(koffi.call(request.address, proto, ...args)));
+    }
+  }
+}
+
+process.on('message', (message: NativeMessage) => {
+  const send = (reply: NativeReply): void => void process.send?.(reply);
+  try {
+    send({ id: message.id, answers: message.requests.map(answer) });
+  } catch (error) {
+    send({ id: message.id, error: String(error) });
+  }
+});
