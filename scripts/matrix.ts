@@ -1,6 +1,7 @@
 /**
  * All ordered pairs of owner kinds at one function, attached in each order and detached in each order: what the second is answered, whether
- * every byte is accounted for at every step, and whether the text is pristine when all have left.
+ * every byte is accounted for at every step, whether a call of the function fires the owners that are named, in their order, and whether the
+ * text is pristine when all have left.
  *
  *   tsx scripts/matrix.ts [--image PATH|builtin]... [--strictness safe|linux] [--triples] [--write]
  *
@@ -11,7 +12,8 @@ import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../src/base/index.ts';
-import { DEFAULT_PROFILE, type KernelImage, loadKernelImage } from '../src/image/index.ts';
+import { DEFAULT_PROFILE, dataRequest, type KernelImage, loadKernelImage, readImageData } from '../src/image/index.ts';
+import { Machine, machineImage } from '../src/machine/index.ts';
 import type { Strictness } from '../src/registry/index.ts';
 import { makeLab } from './matrix/lab.ts';
 import { matrixPage } from './matrix/page.ts';
@@ -31,9 +33,11 @@ const { values } = parseArgs({
   },
 });
 
+const pathOf = (name: string): string => (name === 'builtin' ? BUILTIN : name);
+
 async function load(name: string): Promise<KernelImage> {
   const image = await loadKernelImage({
-    kernel: { path: name === 'builtin' ? BUILTIN : name },
+    kernel: { path: pathOf(name) },
     source: name,
     profile: DEFAULT_PROFILE,
     cacheFolder: undefined,
@@ -44,13 +48,19 @@ async function load(name: string): Promise<KernelImage> {
   return image.value;
 }
 
+async function makeMachine(image: KernelImage, name: string): Promise<Machine> {
+  const data = await readImageData(dataRequest(image, pathOf(name)));
+  if (!data.ok) throw new Error(`${name}: ${data.fault.detail}`);
+  return new Machine(machineImage(image, data.value), systemClock);
+}
+
 const seconds = (sinceUs: number): string => ((systemClock.monotonicUs() - sinceUs) / 1e6).toFixed(1);
 
-function collect(image: KernelImage, strictness: Strictness, size: number): readonly SetResult[] {
+function collect(image: KernelImage, machine: Machine, strictness: Strictness, size: number): readonly SetResult[] {
   const startUs = systemClock.monotonicUs();
   const what = `${image.release}, ${strictness}, ${size === 2 ? 'pairs' : 'triples'}`;
   const sets: SetResult[] = [];
-  for (const set of runSets(makeLab(image, strictness), size)) {
+  for (const set of runSets(makeLab(image, strictness, machine), size)) {
     sets.push(set);
     if (sets.length % 500 === 0) process.stderr.write(`${what}: ${sets.length}, ${seconds(startUs)} s\n`);
   }
@@ -69,9 +79,10 @@ async function run(strictnesses: readonly Strictness[]): Promise<void> {
   for (const name of values.image) {
     const image = await load(name);
     const { release } = image;
+    const machine = await makeMachine(image, name);
     for (const strictness of strictnesses) {
-      const pairs = collect(image, strictness, 2);
-      const triples = values.triples ? collect(image, strictness, 3) : [];
+      const pairs = collect(image, machine, strictness, 2);
+      const triples = values.triples ? collect(image, machine, strictness, 3) : [];
       process.stdout.write(`## ${release}, ${strictness}\n\n${summary(pairs)}\n\n${pairTable(pairs)}\n\n`);
       if (triples.length > 0) process.stdout.write(`Triples: ${summary(triples)}\n\n${ruleTable(triples)}\n\n`);
       found.push({ release, strictness, pairs, triples });

@@ -4,6 +4,7 @@ import type { Errno, ReadableText } from '../../src/base/index.ts';
 import { bytesEqual, toHex } from '../../src/base/index.ts';
 import { ForkText } from '../../src/coordinator/index.ts';
 import type { KernelImage } from '../../src/image/index.ts';
+import type { Machine } from '../../src/machine/index.ts';
 import {
   type AttachRequest,
   type Decision,
@@ -20,6 +21,7 @@ import {
   type World,
 } from '../../src/registry/index.ts';
 import { withArena } from '../../test/support/arena-text.ts';
+import { firingProblems } from './firing.ts';
 import { FUNCTION, MATRIX_OWNERS, type MatrixOwner } from './owners.ts';
 
 export interface MatrixKernel {
@@ -49,6 +51,8 @@ export interface Lab {
   ): { readonly kernel: MatrixKernel; readonly warnings: readonly string[]; readonly fault?: string };
   /** What is wrong with the text; empty when every changed byte is what its owners say. */
   audit(kernel: MatrixKernel): readonly string[];
+  /** Calls the function: what is wrong with who fired and what it returned. Empty when the lab has no machine. */
+  call(kernel: MatrixKernel): readonly string[];
 }
 
 const idOf = (place: number): string => `owner_${place}`;
@@ -83,7 +87,8 @@ function attachAs(world: World, kernel: MatrixKernel, request: AttachRequest, pl
   return decideAttach(world, kernel.state, kernel.text, { request, identity, sequence: place });
 }
 
-export function makeLab(image: KernelImage, strictness: Strictness): Lab {
+/** With a machine, the function is called in every state that attaching leads to. */
+export function makeLab(image: KernelImage, strictness: Strictness, machine?: Machine): Lab {
   const world = makeWorld(image, { strictness });
   const base = withArena(world);
   const start: MatrixKernel = { state: initialState(world), text: ForkText.over(base) };
@@ -93,6 +98,11 @@ export function makeLab(image: KernelImage, strictness: Strictness): Lab {
   if (at === undefined) throw new Error(`${FUNCTION} has no ftrace site`);
   const site = `0x${(image.base + BigInt(at)).toString(16)}`;
   const body = bodyPlace(world, start, symbol.size);
+  const places = {
+    start: symbol.offset as number,
+    site: at,
+    body: (symbol.offset as number) + Number(body.slice(body.indexOf('+') + 1)),
+  };
   const after = ({ text }: MatrixKernel, decision: Decision): MatrixKernel => ({
     state: decision.state,
     text: text.after(decision.ops),
@@ -121,6 +131,7 @@ export function makeLab(image: KernelImage, strictness: Strictness): Lab {
       return { kernel: after(kernel, decision), warnings, ...fault };
     },
     audit: (kernel) => audit(world, kernel, base),
+    call: (kernel) => (machine === undefined ? [] : firingProblems(machine, world, kernel, places)),
   };
 }
 

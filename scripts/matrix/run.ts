@@ -77,6 +77,7 @@ function runSet(lab: Lab, owners: readonly MatrixOwner[], before: MatrixKernel, 
   if (last.rule !== undefined && last.kernel.text.differing() !== before.text.differing())
     findings.problems.push(`refused by ${last.rule} and changed the text`);
   if (last.rule === undefined && !last.chain.includes(place)) findings.problems.push('it is not in its own chain');
+  for (const problem of lab.call(last.kernel)) findings.problems.push(`after attaching, a call: ${problem}`);
   leave(lab, owners, last.kernel, [], findings);
   return { owners, last, ...findings };
 }

@@ -72,6 +72,11 @@ export class ForkText implements ReadableText {
     return new ForkText(this.#below, lines.asImmutable());
   }
 
+  /** What is not what the text below has, in runs that begin at multiples of 64; some of their bytes may be the same. */
+  changedRanges(): readonly { readonly at: number; readonly length: number }[] {
+    return [...this.#lines.keys()].sort((a, b) => a - b).map((index) => ({ at: index * LINE, length: LINE }));
+  }
+
   /** How many bytes are not what the text below has. */
   differing(): number {
     let count = 0;

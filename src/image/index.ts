@@ -1,4 +1,11 @@
 export { defaultCacheFolder } from './cache.ts';
+export {
+  type DataRequest,
+  type DataSection,
+  dataRequest,
+  type ImageData,
+  readImageData,
+} from './data/image-data.ts';
 export * from './kernel-image.ts';
 export { type LoadOptions, loadKernelImage } from './load-kernel-image.ts';
 export { loadModuleImage, moduleName, unpackModule } from './module/load-module.ts';

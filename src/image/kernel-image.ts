@@ -196,6 +196,23 @@ export interface BtfFunctions {
   /** Type id of the FUNC of that name; undefined when BTF has none. */
   id(name: string): number | undefined;
   prototype(name: string): FunctionPrototype | undefined;
+  /** What each parameter points to, by position; undefined where it is no pointer. Undefined when BTF has no such function. */
+  pointees(name: string): readonly (Pointee | undefined)[] | undefined;
+  /** A struct or union by its tag, members of anonymous members among its own; undefined when BTF has none. Walks all types: keep what it answers. */
+  struct(tag: string): StructLayout | undefined;
+}
+
+/** What a pointer points to. */
+export interface Pointee {
+  readonly kind: BtfKind;
+  /** Bytes; 0 for void, functions and types that are only declared. */
+  readonly size: number;
+}
+
+export interface StructLayout {
+  readonly size: number;
+  /** Byte offset by member's name; bit fields are left out. */
+  readonly offsets: ReadonlyMap<string, number>;
 }
 
 export interface FunctionPrototype {

@@ -13,7 +13,12 @@ const roundUp = (size: number, to: number): number => Math.ceil(size / to) * to;
  */
 export function install(
   txn: Txn,
-  request: { readonly size: number; readonly what: string; readonly attachment?: string | undefined },
+  request: {
+    readonly size: number;
+    readonly what: string;
+    readonly attachment?: string | undefined;
+    readonly counter?: bigint;
+  },
   generate: (at: number) => Uint8Array,
 ): number {
   const rounded = request.size <= 16 ? 16 : roundUp(request.size, CHUNK_SIZE);
@@ -32,6 +37,7 @@ export function install(
     bytes,
     what: request.what,
     attachment: request.attachment,
+    counter: request.counter,
   });
   txn.emit({ kind: 'install', at, bytes, what: request.what });
   return at;

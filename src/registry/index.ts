@@ -51,6 +51,15 @@ export {
 } from './rules/request.ts';
 export { type FaultDetails, type Rule, refuse } from './rules/rule.ts';
 export { TASK_NOT_YOURS } from './rules/task.ts';
+export { describeRuntime } from './runtime/describe-runtime.ts';
+export type {
+  CountedCode,
+  OpsUser,
+  Runtime,
+  RuntimeKprobe,
+  RuntimeOps,
+  RuntimeProgram,
+} from './runtime/runtime.ts';
 export { type SiteFacts, siteFacts } from './site-view.ts';
 export { decideSysctl, readSysctl, SYSCTLS, type Sysctl, type SysctlName } from './sysctl/sysctl.ts';
 export {

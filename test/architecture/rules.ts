@@ -7,6 +7,7 @@ export const ROOMS = [
   'server',
   'coordinator',
   'explore',
+  'machine',
   'registry',
   'jit',
   'textpoke',

@@ -85,6 +85,7 @@ export const STATIC_CASES: Readonly<Record<string, RuleCase>> = {
   'kgdb.breakpoint.exists': { refuse: behindBreakpoint(`${F}+0x9`, 'kgdb', `${F}+0x9`), holders: ['first'] },
   'kgdb.breakpoint.too-many': { refuse: fillBreakpoints },
   'kgdb.breakpoint.in-the-way': { refuse: behindBreakpoint(`${F}+0x4`, 'ftrace', F), holders: ['first'] },
+  'bpf.trampoline.hidden-endbr': { refuse: behindBreakpoint(F, 'fexit', F), holders: ['first'] },
   'kgdb.site.ftrace': { refuse: breakpointOn('livepatch', F), holders: ['first'] },
   'kgdb.site.jump-label': { refuse: (lab) => lab.refused('kgdb', firstLabel(lab)) },
   'kgdb.site.static-call': { refuse: breakpointOn('static_call', 'cond_resched'), holders: ['first'] },

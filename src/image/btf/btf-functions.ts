@@ -1,9 +1,10 @@
 import { chained, hashBytes, sameBytes } from '../byte-hash.ts';
 import { byteView } from '../byte-view.ts';
-import type { BtfFunctions, FunctionPrototype, Parameter } from '../kernel-image.ts';
+import type { BtfFunctions, FunctionPrototype, Parameter, Pointee } from '../kernel-image.ts';
 import { BTF_KIND, readBtfLayout } from './btf-format.ts';
 import { type BtfIndex, stringEnd } from './btf-index.ts';
-import { type BtfTypes, btfTypes, kindOf, sizeOf } from './btf-types.ts';
+import { findStruct } from './btf-struct.ts';
+import { type BtfTypes, btfTypes, kindOf, sizeOf, strip } from './btf-types.ts';
 import { type Budget, declare, parameterList, STEPS_MAX } from './c-text.ts';
 
 function parameters(types: BtfTypes, proto: number, count: number, budget: Budget): Parameter[] {
@@ -47,6 +48,18 @@ const BASES = new WeakMap<BtfFunctions, BtfBase>();
 /** The types behind look-ups made by {@link btfFunctions}. */
 export const btfBaseOf = (functions: BtfFunctions): BtfBase | undefined => BASES.get(functions);
 
+/** What the parameters of a FUNC point to. */
+export function pointeesOf(types: BtfTypes, id: number): readonly (Pointee | undefined)[] | undefined {
+  const proto = types.sizeOrType(id);
+  if (types.kind(proto) !== BTF_KIND.FUNC_PROTO) return undefined;
+  return Array.from({ length: types.vlen(proto) }, (_, i) => {
+    const bare = strip(types, types.tail(proto, i * 2 + 1));
+    if (types.kind(bare) !== BTF_KIND.PTR) return undefined;
+    const target = types.sizeOrType(bare);
+    return { kind: kindOf(types, target), size: sizeOf(types, target) };
+  });
+}
+
 /** Look-ups in an indexed .BTF; prototypes are made when asked for. */
 export function btfFunctions(bytes: Uint8Array, index: BtfIndex): BtfFunctions {
   const view = byteView(bytes, '.BTF');
@@ -68,6 +81,11 @@ export function btfFunctions(bytes: Uint8Array, index: BtfIndex): BtfFunctions {
       const found = id(name);
       return found === undefined ? undefined : prototypeOf(types, name, found);
     },
+    pointees: (name) => {
+      const found = id(name);
+      return found === undefined ? undefined : pointeesOf(types, found);
+    },
+    struct: (tag) => findStruct(types, index.typeStart.length, tag),
   };
   BASES.set(functions, { types, count: index.typeStart.length, strings: layout.stringsEnd - layout.strings });
   return functions;

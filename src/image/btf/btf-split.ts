@@ -1,7 +1,7 @@
 import { byteView } from '../byte-view.ts';
 import type { BtfFunctions, FunctionPrototype } from '../kernel-image.ts';
 import { BTF_KIND, BTF_TYPE_SIZE, infoKind, infoVlen, readBtfLayout, readTypeStarts } from './btf-format.ts';
-import { type BtfBase, prototypeOf } from './btf-functions.ts';
+import { type BtfBase, pointeesOf, prototypeOf } from './btf-functions.ts';
 import { stringEnd } from './btf-index.ts';
 import type { BtfTypes } from './btf-types.ts';
 
@@ -68,5 +68,11 @@ export function splitBtfFunctions(bytes: Uint8Array, base: BtfBase = EMPTY): Btf
       const id = ids.get(name);
       return id === undefined ? undefined : prototypeOf(types, name, id);
     },
+    pointees: (name) => {
+      const id = ids.get(name);
+      return id === undefined ? undefined : pointeesOf(types, id);
+    },
+    // Layouts are asked of the kernel only.
+    struct: () => undefined,
   };
 }

@@ -18,6 +18,7 @@ import { OPS, REC, TRAMP_F } from '../model/flags.ts';
 import type { BpfTrampoline, FtraceOps, TrampLink, TrampLinkKind } from '../model/state.ts';
 import { ipmodifyHolders } from '../owners/holders.ts';
 import {
+  BPF_HIDDEN_ENDBR,
   BPF_IPMODIFY_ORDER,
   BPF_LAYOUT_MIX,
   BPF_NOT_PATCHABLE,
@@ -122,6 +123,12 @@ const generatorFlags = (flags: number): TrampolineFlags => ({
   tailCallCtx: false,
 });
 
+/** is_endbr: what stands there now, a breakpoint included; `safe` knows better. */
+const startsWithEndbr = (txn: Txn, func: number): boolean =>
+  txn.world.strictness === 'linux'
+    ? pokeSite(txn, func) !== func
+    : txn.world.pristine.contains(func, ENDBR_SIZE) && isEndbr(txn.world.pristine.bytes(func, ENDBR_SIZE));
+
 /** arch_prepare_bpf_trampoline into fresh room. Where it lives and how large it is, or why it cannot be made. */
 function generate(txn: Txn, trampoline: BpfTrampoline): Result<{ at: number; size: number }> {
   const { image, cpu, codeLayout } = txn.world;
@@ -148,7 +155,7 @@ function generate(txn: Txn, trampoline: BpfTrampoline): Result<{ at: number; siz
       layout,
       at: where,
       base: image.base,
-      function: { entry: trampoline.func, startsWithEndbr: pokeSite(txn, trampoline.func) !== trampoline.func },
+      function: { entry: trampoline.func, startsWithEndbr: startsWithEndbr(txn, trampoline.func) },
       argSizes: trampoline.argSizes,
       programs,
       flags,
@@ -294,6 +301,8 @@ function ipmodifyOrder(txn: Txn, trampoline: BpfTrampoline, link: TrampLink): Fa
     ? `the next call of ${place} kills ftrace for the whole system`
     : `${place} runs unpatched from then on, as if the IPMODIFY owner were not there`;
   if (txn.world.strictness === 'linux') {
+    // The second attempt of bpf_trampoline_update clears what only registering sets again.
+    if (isFatal) txn.setOp({ ...txn.op(trampoline.ops), isFuncNull: true });
     txn.warnings.push(`Linux ${txn.world.kernel} grants this, and ${outcome} (${BPF_IPMODIFY_ORDER.id}).`);
     return undefined;
   }
@@ -301,6 +310,25 @@ function ipmodifyOrder(txn: Txn, trampoline: BpfTrampoline, link: TrampLink): Fa
     detail: `${meeting}; Linux ${txn.world.kernel} would grant ${link.kind} on top, and ${outcome}.`,
     place,
     holders: ipmodifyHolders(txn, site),
+  });
+}
+
+/** is_endbr looks at live text, and a breakpoint stands on the ENDBR: the call of the original goes four bytes short. */
+function hiddenEndbr(txn: Txn, trampoline: BpfTrampoline, link: TrampLink): Fault | undefined {
+  const { func } = trampoline;
+  const callsOriginal = link.kind !== 'fentry' || hasTrampFlag(trampoline, TRAMP_F.CALL_ORIG);
+  const breakpoint = txn.kgdb.get(func);
+  const isHidden = breakpoint?.isPresent === true && isEndbr(txn.world.pristine.bytes(func, ENDBR_SIZE));
+  if (!callsOriginal || !isHidden) return undefined;
+  const place = txn.place(func);
+  if (txn.world.strictness === 'linux') {
+    txn.warnings.push(`Linux grants this, and the next call of ${place} executes nonsense (${BPF_HIDDEN_ENDBR.id}).`);
+    return undefined;
+  }
+  return refuse(BPF_HIDDEN_ENDBR, {
+    detail: `A breakpoint stands on the ENDBR of ${place}; the trampoline would call the function four bytes short of its body.`,
+    place,
+    holders: txn.holders([breakpoint?.attachment]),
   });
 }
 
@@ -334,7 +362,7 @@ export function linkProgram(
       place,
       holders: holders(),
     });
-  const doomed = ipmodifyOrder(txn, trampoline, link);
+  const doomed = ipmodifyOrder(txn, trampoline, link) ?? hiddenEndbr(txn, trampoline, link);
   if (doomed !== undefined) return doomed;
   setTrampoline(txn, {
     ...trampoline,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { builtinImage } from '../../../test/support/images.ts';
 import { ofVersion } from '../../../test/support/kernel-rule-cases.ts';
-import { RegistryLab } from '../../../test/support/registry-lab.ts';
+import { RegistryLab, withoutSymbols } from '../../../test/support/registry-lab.ts';
 import { RULES } from '../rules/index.ts';
 import { factAt } from './fact.ts';
 import { MODIFY_DIRECT } from './ftrace-facts.ts';
@@ -159,7 +159,7 @@ describe('a probe that Linux 6.18 does not arm', () => {
 
 describe('fprobe on the function-graph tracer (6.14)', () => {
   it('shares its ops with all other fprobes and the tracers', async () => {
-    const image = ofVersion('6.18')(await builtinImage());
+    const image = withoutSymbols(ofVersion('6.18')(await builtinImage()), 'fprobe_handler');
     const symbols = { ...image.symbols, offsetOf: (name: string) => image.symbols.offsetOf(name) };
     assert.ok(symbols.offsetOf(F) !== undefined);
     const lab = new RegistryLab(image, 'safe');

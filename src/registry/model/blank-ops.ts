@@ -7,6 +7,7 @@ export const blankOps = (id: string, pointer: bigint): FtraceOps => ({
   id,
   flags: OPS.INITIALIZED,
   func: { at: 0, symbol: '' },
+  isFuncNull: false,
   pointer,
   position: undefined,
   filter: ImmutableSet<number>(),

@@ -18,6 +18,8 @@ export interface FtraceOps {
   readonly flags: number;
   /** What the ops wants called: an offset in text, and the symbol the listings show. */
   readonly func: { readonly at: number; readonly symbol: string };
+  /** ops->func is NULL although the ops is registered: a bug of 6.1 (rule bpf.trampoline.ipmodify-order), deadly at the next walk of the list. */
+  readonly isFuncNull: boolean;
   /** Address of struct ftrace_ops, the third argument of the callback. */
   readonly pointer: bigint;
   /** When it entered ftrace_ops_list; a higher number stands nearer to the front. Undefined while it is not registered. */
@@ -250,6 +252,8 @@ export interface Allocation {
   /** `ftrace_trampoline`, `bpf_trampoline_…`, `kprobe_insn_slot`, … */
   readonly what: string;
   readonly attachment: string | undefined;
+  /** Kernel address of the u64 that this code counts its calls in; undefined where it counts nothing. */
+  readonly counter: bigint | undefined;
 }
 
 /** Generated code: a bump pointer and free lists by size, so that the same history gives the same addresses. */

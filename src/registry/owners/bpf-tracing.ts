@@ -33,9 +33,9 @@ interface Hook {
 function attach(txn: Txn, request: OwnerRequest, hook: Hook): Result<Attached> {
   const { identity, options } = request;
   const { codeLayout, cpu } = txn.world;
-  const entry = install(txn, { size: PROGRAM_CODE_SIZE, what: 'bpf_prog', attachment: identity.id }, (at) =>
-    generateCountingProgram({ layout: codeLayout, at, counter: dataObject(txn, 8), cpu }),
-  );
+  const counter = dataObject(txn, 8);
+  const code = { size: PROGRAM_CODE_SIZE, what: 'bpf_prog', attachment: identity.id, counter };
+  const entry = install(txn, code, (at) => generateCountingProgram({ layout: codeLayout, at, counter, cpu }));
   const link = {
     attachment: identity.id,
     kind: hook.link,

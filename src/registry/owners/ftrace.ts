@@ -28,8 +28,9 @@ function callbackOf(txn: Txn, { tracer }: Options): string | undefined {
 
 /** What an ops without a tracer calls: a handler of its own that counts. */
 function countingFunc(txn: Txn, id: string): FtraceOps['func'] {
-  const at = install(txn, { size: CODE_SIZE, what: 'ftrace_handler', attachment: id }, (where) =>
-    generateCountingHandler({ at: where, counter: dataObject(txn, 8), cpu: txn.world.cpu }),
+  const counter = dataObject(txn, 8);
+  const at = install(txn, { size: CODE_SIZE, what: 'ftrace_handler', attachment: id, counter }, (where) =>
+    generateCountingHandler({ at: where, counter, cpu: txn.world.cpu }),
   );
   return { at, symbol: `ftrace_handler_${id}` };
 }
@@ -103,9 +104,9 @@ export const ftraceDirectOwner: Owner = {
     const sites = targetSites(txn, request.target);
     // Before 6.4 it looks the record up itself (register_ftrace_direct); later kernels go through the filter.
     if (!sites.ok) return ops === 'one for each' ? sites : err({ ...sites.fault, errno: 'ENODEV' });
-    const direct = install(txn, { size: CODE_SIZE, what: 'ftrace_direct', attachment: identity.id }, (at) =>
-      generateCountingDirectTrampoline({ at, counter: dataObject(txn, 8), cpu: txn.world.cpu }),
-    );
+    const counter = dataObject(txn, 8);
+    const code = { size: CODE_SIZE, what: 'ftrace_direct', attachment: identity.id, counter };
+    const direct = install(txn, code, (at) => generateCountingDirectTrampoline({ at, counter, cpu: txn.world.cpu }));
     newOps(txn, identity.id, {
       attachment: identity.id,
       // The shared ops, direct_ops, is PERMANENT.

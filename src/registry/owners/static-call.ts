@@ -36,9 +36,9 @@ function wantedFunction(
       ? err(refuse(STATIC_CALL_TARGET, { detail: `options.to ${JSON.stringify(wanted)} is not a place in text.` }))
       : ok({ to, owned: [] });
   }
-  const to = install(txn, { size: CODE_SIZE, what: 'static_call_function', attachment: request.identity.id }, (at) =>
-    generateCountingHandler({ at, counter: dataObject(txn, 8), cpu: txn.world.cpu }),
-  );
+  const counter = dataObject(txn, 8);
+  const code = { size: CODE_SIZE, what: 'static_call_function', attachment: request.identity.id, counter };
+  const to = install(txn, code, (at) => generateCountingHandler({ at, counter, cpu: txn.world.cpu }));
   return ok({ to, owned: [to] });
 }
 

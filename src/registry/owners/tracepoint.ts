@@ -29,9 +29,9 @@ function probeFunction(
       ? err(refuse(TRACEPOINT_PROBE, { detail: `options.probe ${JSON.stringify(wanted)} is not a place in text.` }))
       : ok({ func, owned: [] });
   }
-  const func = install(txn, { size: CODE_SIZE, what: 'tracepoint_probe', attachment: request.identity.id }, (at) =>
-    generateCountingHandler({ at, counter: dataObject(txn, 8), cpu: txn.world.cpu }),
-  );
+  const counter = dataObject(txn, 8);
+  const code = { size: CODE_SIZE, what: 'tracepoint_probe', attachment: request.identity.id, counter };
+  const func = install(txn, code, (at) => generateCountingHandler({ at, counter, cpu: txn.world.cpu }));
   return ok({ func, owned: [func] });
 }
 

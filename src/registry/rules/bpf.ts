@@ -185,6 +185,18 @@ export const BPF_TRAMPOLINE_UNKNOWN: Rule = {
   remedies: ['Plan on an image whose layout is known and ask the other version’s rules there (`?kernel=`).'],
 };
 
+export const BPF_HIDDEN_ENDBR: Rule = {
+  id: 'bpf.trampoline.hidden-endbr',
+  title: 'A breakpoint hides the ENDBR that the trampoline has to skip',
+  errno: 'EBUSY',
+  what: "A trampoline that calls its function (fexit, fmod_ret, or fentry beside one of them) is refused while a kgdb breakpoint stands on the ENDBR at the function's first byte. Linux grants it.",
+  why: 'The trampoline calls the function behind its ftrace site: five bytes from the start, or nine when an ENDBR stands there. Linux looks at the text as it is, sees the int3 of the breakpoint and no ENDBR, and calls into the middle of the ftrace site. The next call executes nonsense.',
+  linux: '__arch_prepare_bpf_trampoline, arch/x86/net/bpf_jit_comp.c (6.12); executed here, not recorded',
+  range: '5.18+',
+  strictness: 'safe',
+  remedies: ['Remove the breakpoint first, or set it behind the ftrace site.'],
+};
+
 export const BPF_NOT_PATCHABLE: Rule = {
   id: 'bpf.site.not-patchable',
   title: 'The function has no place for a BPF trampoline',
@@ -263,6 +275,7 @@ export const BPF_RULES: readonly Rule[] = [
   BPF_IPMODIFY_ORDER,
   BPF_RETRY_BUSY,
   BPF_TRAMPOLINE_UNKNOWN,
+  BPF_HIDDEN_ENDBR,
   BPF_NOT_PATCHABLE,
   BPF_TOO_MANY_PROGRAMS,
   BPF_SAME_PROGRAM,

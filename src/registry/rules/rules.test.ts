@@ -57,7 +57,7 @@ const prototype =
       const found = btf.prototype(name);
       return found === undefined || name !== F ? found : change(found);
     };
-    return { ...image, btf: { count: btf.count, id: (name) => btf.id(name), prototype: changed } };
+    return { ...image, btf: { ...btf, prototype: changed } };
   };
 
 /** The image, judged by the rules of 6.1. */

@@ -1,0 +1,126 @@
+import { invariant } from '../base/index.ts';
+import type { FiredRecord, MissReason, MissRecord } from './call-types.ts';
+import type { Guest } from './guest.ts';
+import { PT_REGS, PT_REGS_ARGUMENTS } from './layout.ts';
+import type { RuntimeIndex } from './runtime-index.ts';
+
+/** A function that a handler wants run before it goes on; its %rax comes back. */
+export interface GuestCall {
+  readonly callee: bigint;
+  readonly args: readonly bigint[];
+}
+
+/** What a played function answers: its %rax, or undefined, which leaves %rax as it is. */
+export type Played = bigint | undefined;
+
+/** The part of a C function that the machine plays and that calls other functions on its way. */
+export type Handler = Generator<GuestCall, Played, bigint>;
+
+/** A return hook of the running task (struct rethook_node, struct ftrace_ret_stack): newest first in their lists. */
+export interface ReturnHook {
+  readonly returnTo: bigint;
+  /** Address of the replaced return address. */
+  readonly frame: bigint;
+  /** Called when the function returns. */
+  readonly onReturn: (value: bigint) => void;
+}
+
+/** struct kprobe_ctlblk, as far as it shows. */
+export interface RunningKprobe {
+  readonly addr: number;
+  /** Where the copy runs while an instruction is stepped over; undefined outside of that. */
+  readonly slot: number | undefined;
+  readonly savedIf: bigint;
+}
+
+type Open = { -readonly [K in keyof FiredRecord]: FiredRecord[K] };
+
+/** One task on one CPU while it runs one call: what fired, what was missed, and the stacks that Linux keeps in the task. */
+export class Execution {
+  readonly guest: Guest;
+  readonly index: RuntimeIndex;
+  readonly misses: MissRecord[] = [];
+  readonly log: string[] = [];
+  readonly #fired: Open[] = [];
+  /** Handlers that wait for a function they called, outermost first. */
+  readonly waiting: Handler[] = [];
+  /** current->rethooks. */
+  rethooks: ReturnHook[] = [];
+  /** current->ret_stack of the function-graph tracer. */
+  graphStack: ReturnHook[] = [];
+  kprobe: RunningKprobe | undefined;
+  isInListFunction = false;
+  /** The breakpoint that the debugger has taken away for one step: an int3 there is somebody else's. */
+  steppedBreakpoint: number | undefined;
+  /** bpf_prog->active of this CPU. */
+  readonly active = new Map<bigint, number>();
+  /** Programs between enter and exit, innermost last. */
+  readonly programs: { readonly prog: bigint; readonly record: number | undefined; readonly since: number }[] = [];
+  /** Return hooks in use, by attachment. */
+  readonly instances = new Map<string, number>();
+  ftraceDiedAt: number | undefined;
+  /** Instructions that only the machine needs: hypercalls, and jumps back from displaced ones. */
+  extra = 0;
+
+  constructor(guest: Guest, index: RuntimeIndex) {
+    this.guest = guest;
+    this.index = index;
+  }
+
+  /** Instructions executed that Linux would have executed, too. */
+  get executed(): number {
+    return this.guest.executed - this.extra;
+  }
+
+  get fired(): readonly FiredRecord[] {
+    return this.#fired;
+  }
+
+  /** Notes that an owner ran; answers its place in the list, for what is known only later. */
+  fire(attachment: string, at: number, args: readonly bigint[], instructions = 0): number {
+    return this.#fired.push({ attachment, at, args, instructions }) - 1;
+  }
+
+  completeFired(record: number, more: { readonly returnValue?: bigint; readonly instructions?: number }): void {
+    const open = this.#fired[record];
+    invariant(open !== undefined, 'a record that was made');
+    if (more.returnValue !== undefined) open.returnValue = more.returnValue;
+    if (more.instructions !== undefined) open.instructions = more.instructions;
+  }
+
+  miss(attachment: string, reason: MissReason): void {
+    this.misses.push({ attachment, reason });
+  }
+
+  /** Argument registers in a pt_regs. */
+  argumentsAt(regs: bigint): readonly bigint[] {
+    return PT_REGS_ARGUMENTS.map((name) => this.guest.read64(regs + BigInt(PT_REGS[name])));
+  }
+
+  /**
+   * Replaces the return address at `frame`, and remembers the hook. False when the pool of `limit` nodes is empty.
+   * Source: arch_rethook_prepare, arch/x86/kernel/rethook.c (6.1, 6.12).
+   */
+  hookReturn(attachment: string, limit: number, frame: bigint, onReturn: (value: bigint) => void): boolean {
+    const used = this.instances.get(attachment) ?? 0;
+    const trampoline = this.index.symbol('arch_rethook_trampoline');
+    if (used >= limit || trampoline === undefined) return false;
+    this.instances.set(attachment, used + 1);
+    const returnTo = this.guest.read64(frame);
+    const recycle = (value: bigint): void => {
+      this.instances.set(attachment, (this.instances.get(attachment) ?? 1) - 1);
+      onReturn(value);
+    };
+    this.rethooks = [{ returnTo, frame, onReturn: recycle }, ...this.rethooks];
+    this.guest.write64(frame, trampoline);
+    return true;
+  }
+
+  /** Probes in the body of a function that is not run. */
+  missBody(func: number, reason: MissReason): void {
+    for (const probe of this.index.kprobesIn(func)) {
+      if (probe.isFtrace || probe.isDisabled) continue;
+      for (const child of probe.children) if (!child.isDisabled) this.miss(child.attachment, reason);
+    }
+  }
+}

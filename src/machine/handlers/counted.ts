@@ -1,0 +1,42 @@
+import type { Execution } from '../execution.ts';
+import { PT_REGS_ARGUMENTS } from '../layout.ts';
+import type { Watched } from '../watch.ts';
+
+const CALL_SIZE = 5n;
+
+/** Offset of the call that led here, when it was one. */
+const callSite = (x: Execution): number => x.index.offset(x.guest.read64(x.guest.get('rsp')) - CALL_SIZE);
+
+const registers = (x: Execution): readonly bigint[] => PT_REGS_ARGUMENTS.map((name) => x.guest.get(name));
+
+/** Where counting code was called, and what it sees of the traced function's arguments. */
+function seen(x: Execution, { code }: Watched): { readonly at: number; readonly args: readonly bigint[] } {
+  const { runtime } = x.index;
+  switch (code.what) {
+    case 'ftrace_handler':
+      return { at: x.index.offset(x.guest.get('rdi')), args: x.argumentsAt(x.guest.get('rcx')) };
+    case 'ftrace_direct': {
+      const calls = runtime.ops.flatMap(({ user }) => (user.kind === 'direct' ? user.calls : []));
+      const site = calls.find(([, callee]) => callee === code.entry)?.[0];
+      return { at: site ?? callSite(x), args: registers(x) };
+    }
+    case 'bpf_prog': {
+      const program = runtime.programs.find(({ entry }) => entry === code.entry);
+      const words = program?.argSizes.reduce((sum, size) => sum + Math.ceil(size / 8), 0) ?? 0;
+      const context = x.guest.get('rdi');
+      const args = Array.from({ length: words }, (_, i) => x.guest.read64(context + BigInt(i * 8)));
+      return { at: program?.func ?? callSite(x), args };
+    }
+    default:
+      return { at: callSite(x), args: registers(x) };
+  }
+}
+
+/** The first instruction of counting code: notes it, and goes on with what the hypercall stands over. */
+export function enterCounted(x: Execution, watched: Watched): void {
+  const { at, args } = seen(x, watched);
+  x.fire(watched.code.attachment, at, args, watched.instructions);
+  // The jump back from the slot.
+  x.extra += 1;
+  x.guest.set('rip', watched.slot);
+}

@@ -1,0 +1,16 @@
+export { ARGUMENT_BYTES_MAX } from './arguments.ts';
+export type {
+  CallArgument,
+  CallEnd,
+  CallFault,
+  CallOutcome,
+  FiredRecord,
+  MachineCall,
+  MachineState,
+  MissReason,
+  MissRecord,
+} from './call-types.ts';
+export { CPU_COUNT } from './layout.ts';
+export { Machine } from './machine.ts';
+export { type MachineImage, machineImage } from './machine-image.ts';
+export { NO_DELTA, type TextDelta, textDelta } from './text-delta.ts';

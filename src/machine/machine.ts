@@ -1,0 +1,95 @@
+import { type Clock, invariant } from '../base/index.ts';
+import { type AddressSpace, Cpu, PAGE_SIZE, type Region } from '../cpu/index.ts';
+import { ARENA_END, ARENA_START } from '../textpoke/index.ts';
+import type { CallOutcome, MachineCall, MachineState } from './call-types.ts';
+import { INTERCEPTED, type Play } from './intercepts.ts';
+import { CPU_COUNT, HYPERCALL, SLOTS_START } from './layout.ts';
+import type { MachineImage } from './machine-image.ts';
+import { MachineText, type Overlay } from './machine-text.ts';
+import { makeMemory } from './memory.ts';
+import { Run } from './run.ts';
+import { RuntimeIndex } from './runtime-index.ts';
+import { type Watches, watchCounted } from './watch.ts';
+
+interface Shown {
+  readonly version: number;
+  readonly index: RuntimeIndex;
+  readonly watches: Watches;
+}
+
+/**
+ * A simulated machine that has booted one kernel: memory, text, CPUs. A call runs on one of them from its first instruction to its return;
+ * afterwards memory is as it was. Text and owners are shown to it from outside and never changed by it.
+ */
+export class Machine {
+  readonly image: MachineImage;
+  readonly space: AddressSpace;
+  readonly text: MachineText;
+  readonly #clock: Clock;
+  readonly #cpus: readonly Cpu[];
+  readonly #intercepts = new Map<bigint, Play>();
+  readonly #overlays: readonly Overlay[];
+  #slots: Region | undefined;
+  #shown: Shown | undefined;
+
+  constructor(image: MachineImage, clock: Clock) {
+    this.image = image;
+    this.#clock = clock;
+    this.space = makeMemory(image, HYPERCALL);
+    const arena = { start: Number(ARENA_START - image.base), end: Number(ARENA_END - image.base) };
+    this.text = new MachineText(image.text, arena);
+    this.space.mapText('text', image.base, this.text);
+    for (const [name, play] of INTERCEPTED) {
+      const at = image.symbols[name];
+      if (at !== undefined) this.#intercepts.set(at, play);
+    }
+    this.#overlays = [...this.#intercepts.keys()].map((at) => ({ at: Number(at - image.base), bytes: HYPERCALL }));
+    this.#cpus = Array.from({ length: CPU_COUNT }, (_, number) => new Cpu({ number, space: this.space }));
+  }
+
+  /** Shows text and owners. Equal versions are equal states, and cost nothing. */
+  #show(state: MachineState): Shown {
+    if (this.#shown?.version === state.version) return this.#shown;
+    const index = new RuntimeIndex(state.runtime, this.image);
+    this.text.show(state.delta, []);
+    const watches = watchCounted(index, (at, length) => this.text.bytes(at, length));
+    this.text.show(state.delta, [...this.#overlays, ...watches.overlays]);
+    if (this.#slots !== undefined) this.space.unmap(this.#slots);
+    this.#slots =
+      watches.slots.length === 0
+        ? undefined
+        : this.space.map({
+            name: 'displaced instructions',
+            start: SLOTS_START,
+            length: Math.ceil(watches.slots.length / PAGE_SIZE) * PAGE_SIZE,
+            permissions: 'r-x',
+            initial: watches.slots,
+          });
+    this.#shown = { version: state.version, index, watches };
+    return this.#shown;
+  }
+
+  /** Runs one call to its end, and puts memory back. */
+  call(state: MachineState, request: MachineCall): CallOutcome {
+    const shown = this.#show(state);
+    const cpu = this.#cpus[request.cpu];
+    invariant(cpu !== undefined, () => `CPU ${request.cpu} of ${this.#cpus.length}`);
+    this.space.restore();
+    const run = new Run(
+      {
+        image: this.image,
+        text: this.text,
+        cpu,
+        index: shown.index,
+        watches: shown.watches,
+        intercepts: this.#intercepts,
+      },
+      request,
+    );
+    try {
+      return run.toTheEnd(this.#clock);
+    } finally {
+      this.space.restore();
+    }
+  }
+}

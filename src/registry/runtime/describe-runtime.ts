@@ -1,0 +1,141 @@
+import type { ReadableText } from '../../base/index.ts';
+import { allLinks } from '../bpf/trampoline.ts';
+import { GRAPH_OPS, hasFlag } from '../ftrace/ops-list.ts';
+import { KPROBE_INSNS } from '../kernels/kprobe-facts.ts';
+import { recoveredBytes } from '../kprobe/recovered.ts';
+import { klpHandlerTarget } from '../livepatch/stack.ts';
+import { OPS, TRAMP_F } from '../model/flags.ts';
+import type { FtraceOps, KernelState, KprobeEntry } from '../model/state.ts';
+import type { World } from '../world.ts';
+import type { CountedCode, OpsUser, Runtime, RuntimeKprobe, RuntimeOps, RuntimeProgram } from './runtime.ts';
+
+/** Filters of tens of thousands of sites are walked once. */
+const SORTED = new WeakMap<object, Uint32Array>();
+
+function sorted(sites: FtraceOps['filter']): Uint32Array {
+  const known = SORTED.get(sites);
+  if (known !== undefined) return known;
+  const array = Uint32Array.from(sites).sort();
+  SORTED.set(sites, array);
+  return array;
+}
+
+type Callback = Extract<OpsUser, { kind: 'callback' }>['callback'];
+
+/** What an ops of an attachment's own calls. */
+function callbackOf(kind: string | undefined, ops: FtraceOps): Callback {
+  if (kind === 'kretprobe_multi') return 'fprobe-exit';
+  if (kind === 'kprobe_multi') return 'fprobe-entry';
+  if (kind === 'fprobe') return 'fprobe';
+  return ops.func.symbol === 'function_trace_call' ? 'function-tracer' : 'handler';
+}
+
+function userOf(state: KernelState, ops: FtraceOps): OpsUser {
+  if (hasFlag(ops, OPS.DIRECT)) {
+    const calls = [...ops.filter].flatMap((site) => {
+      const callee = state.directFunctions.get(site);
+      return callee === undefined ? [] : [[site, callee] as const];
+    });
+    return { kind: 'direct', calls };
+  }
+  if (ops.attachment !== undefined) {
+    const kind = state.attachments.get(ops.attachment)?.kind;
+    return { kind: 'callback', attachment: ops.attachment, callback: callbackOf(kind, ops) };
+  }
+  if (ops.id === GRAPH_OPS) {
+    const tracers = state.graphTracers.map(({ attachment, sites }) => ({ attachment, sites: sorted(sites) }));
+    return { kind: 'graph', tracers };
+  }
+  if (ops.livepatchedFunction !== undefined) {
+    const func = ops.livepatchedFunction;
+    const patched = state.livepatches.get(func);
+    // A task that is made during a transition is in the target state (klp_copy_process copies that of a parent that has switched).
+    const at = patched && klpHandlerTarget(state, patched, state.livepatching.transition?.target);
+    const chosen = patched?.stack.find((each) => each.at === at && !each.isNop);
+    return {
+      kind: 'livepatch',
+      func,
+      target: chosen === undefined ? undefined : { attachment: chosen.attachment, at: chosen.at },
+    };
+  }
+  return hasFlag(ops, OPS.STUB) ? { kind: 'none' } : { kind: 'kprobes' };
+}
+
+function runtimeOps(state: KernelState): readonly RuntimeOps[] {
+  return [...state.ops.values()]
+    .filter((ops) => ops.position !== undefined)
+    .sort((a, b) => (b.position ?? 0) - (a.position ?? 0))
+    .map((ops) => ({
+      pointer: ops.pointer,
+      isStub: hasFlag(ops, OPS.STUB),
+      isAssisted: hasFlag(ops, OPS.RECURSION),
+      func: ops.isFuncNull ? undefined : ops.func.at,
+      sites: sorted(ops.filter),
+      user: userOf(state, ops),
+    }));
+}
+
+function runtimeKprobe(world: World, state: KernelState, text: ReadableText, entry: KprobeEntry): RuntimeKprobe {
+  const children = entry.children.flatMap((child) => {
+    const probe = child.kind === 'probe' ? state.kprobes.get(child.id) : undefined;
+    return probe === undefined
+      ? []
+      : [
+          {
+            attachment: probe.id,
+            kind: probe.kind,
+            isDisabled: probe.isDisabled,
+            hasPostHandler: probe.hasPostHandler,
+            maxActive: probe.maxActive,
+          },
+        ];
+  });
+  return {
+    addr: entry.addr,
+    func: world.image.symbols.containing(entry.addr)?.offset ?? entry.addr,
+    isFtrace: entry.isFtrace,
+    isDisabled: entry.isDisabled,
+    insn: recoveredBytes(world, state.kprobeTable, text, entry.addr),
+    slot: entry.slot,
+    isOptimized: false,
+    children,
+  };
+}
+
+function runtimePrograms(state: KernelState): readonly RuntimeProgram[] {
+  return [...state.trampolines.values()].flatMap((trampoline) =>
+    allLinks(trampoline).map((link) => ({
+      attachment: link.attachment,
+      kind: link.kind,
+      prog: link.prog,
+      entry: link.entry,
+      counter: state.arena.allocations.get(link.entry)?.counter,
+      func: trampoline.func,
+      isRecursionChecked: link.isRecursionChecked,
+      argSizes: trampoline.argSizes,
+      callsOriginal: (trampoline.flags & TRAMP_F.CALL_ORIG) !== 0,
+      isSeed: trampoline.layout === 'seed',
+    })),
+  );
+}
+
+function countedCode(state: KernelState): readonly CountedCode[] {
+  return [...state.arena.allocations.values()].flatMap(({ at, attachment, counter, what }) =>
+    attachment === undefined || counter === undefined ? [] : [{ attachment, entry: at, counter, what }],
+  );
+}
+
+/** Who is called when text runs in this state. */
+export function describeRuntime(world: World, state: KernelState, text: ReadableText): Runtime {
+  return {
+    insnRules: world.fact(KPROBE_INSNS),
+    isFtraceDead: state.ftrace.isDisabled,
+    ops: runtimeOps(state),
+    kprobes: [...state.kprobeTable.values()].map((entry) => runtimeKprobe(world, state, text, entry)),
+    programs: runtimePrograms(state),
+    counted: countedCode(state),
+    breakpoints: [...state.kgdb].flatMap(([at, { attachment, saved, isPresent }]) =>
+      attachment === undefined || !isPresent ? [] : [{ at, attachment, saved }],
+    ),
+  };
+}

@@ -1,0 +1,106 @@
+/**
+ * Who is called when the kernel's text runs, as plain data: what a thread that executes needs of the owners' state. It follows from one
+ * state and never changes; the next state has another one.
+ */
+import type { KprobeRules } from '../../insn/index.ts';
+import type { Kprobe, TrampLinkKind } from '../model/state.ts';
+
+export interface Runtime {
+  /** How probed instructions are played (KPROBE_INSNS). */
+  readonly insnRules: KprobeRules;
+  /** ftrace shut itself down (ftrace_disabled); probes at function entries went with it (kprobe_ftrace_disabled). */
+  readonly isFtraceDead: boolean;
+  /** ftrace_ops_list, newest first. */
+  readonly ops: readonly RuntimeOps[];
+  readonly kprobes: readonly RuntimeKprobe[];
+  readonly programs: readonly RuntimeProgram[];
+  /** Generated code that counts its calls and that nothing but a call of it announces. */
+  readonly counted: readonly CountedCode[];
+  /** kgdb's breakpoints, with the bytes that they hide. */
+  readonly breakpoints: readonly { readonly at: number; readonly attachment: string; readonly saved: number }[];
+}
+
+/** struct ftrace_ops as its callers see it. Places count from `_text`. */
+export interface RuntimeOps {
+  /** Its address, the third argument of the callback. */
+  readonly pointer: bigint;
+  readonly isStub: boolean;
+  /** Guards itself through ftrace_ops_assist_func (FTRACE_OPS_FL_RECURSION). */
+  readonly isAssisted: boolean;
+  /** Undefined: NULL, a bug of 6.1 that the list function stumbles over. */
+  readonly func: number | undefined;
+  /** Sites it filters on, ascending. */
+  readonly sites: Uint32Array;
+  readonly user: OpsUser;
+}
+
+export type OpsUser =
+  /** A counting handler, the function tracer, an fprobe. */
+  | {
+      readonly kind: 'callback';
+      readonly attachment: string;
+      /** `fprobe` sees entry and return, the others one of them. */
+      readonly callback: 'handler' | 'function-tracer' | 'fprobe' | 'fprobe-entry' | 'fprobe-exit';
+    }
+  | { readonly kind: 'kprobes' }
+  | {
+      readonly kind: 'graph';
+      readonly tracers: readonly { readonly attachment: string; readonly sites: Uint32Array }[];
+    }
+  | {
+      readonly kind: 'livepatch';
+      /** The old function. */
+      readonly func: number;
+      /** Who sends a new task where; undefined: the function itself runs. */
+      readonly target: { readonly attachment: string; readonly at: number } | undefined;
+    }
+  /** call_direct_funcs; what is called directly, by site. */
+  | { readonly kind: 'direct'; readonly calls: readonly (readonly [site: number, callee: number])[] }
+  | { readonly kind: 'none' };
+
+/** What the kprobe table has at an address. */
+export interface RuntimeKprobe {
+  readonly addr: number;
+  /** Start of the function it is in; its own address where the kernel knows none. */
+  readonly func: number;
+  readonly isFtrace: boolean;
+  readonly isDisabled: boolean;
+  /** The instruction as it was before the probe, at least its length; fewer than 15 bytes at the end of text. */
+  readonly insn: Uint8Array;
+  readonly slot: number | undefined;
+  readonly isOptimized: boolean;
+  /** In the order in which they run. */
+  readonly children: readonly {
+    readonly attachment: string;
+    readonly kind: Kprobe['kind'];
+    readonly isDisabled: boolean;
+    readonly hasPostHandler: boolean;
+    readonly maxActive: number;
+  }[];
+}
+
+/** struct bpf_prog behind a trampoline. */
+export interface RuntimeProgram {
+  readonly attachment: string;
+  readonly kind: TrampLinkKind;
+  readonly prog: bigint;
+  readonly entry: number;
+  readonly counter: bigint | undefined;
+  /** The traced function. */
+  readonly func: number;
+  readonly isRecursionChecked: boolean;
+  /** Sizes in bytes of its parameters. */
+  readonly argSizes: readonly number[];
+  /** The trampoline calls the function itself, so that a return slot is above the arguments. */
+  readonly callsOriginal: boolean;
+  /** Ten instructions without enter and exit: the program's own code is all there is. */
+  readonly isSeed: boolean;
+}
+
+export interface CountedCode {
+  readonly attachment: string;
+  readonly entry: number;
+  readonly counter: bigint;
+  /** `ftrace_handler`, `ftrace_direct`, `tracepoint_probe`, `static_call_function`, `bpf_prog`. */
+  readonly what: string;
+}
