@@ -1,6 +1,7 @@
 /** The command line: every command, its options, and the exit status. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { AddressError, UnreachableError } from '../client/index.ts';
+import { type CallFlags, call, callFlags } from './commands/call.ts';
 import * as change from './commands/change.ts';
 import { events } from './commands/events.ts';
 import * as look from './commands/look.ts';
@@ -101,6 +102,14 @@ function addChangeCommands(program: Command, io: Io, finish: Finish): void {
   clientCommand(program, 'detach', 'detach')
     .argument('<id>', 'attachment')
     .action(async (id: string, o: CommonOptions) => finish(await change.detach(at(o), id)));
+  clientCommand(program, 'call', 'call a function of the kernel on a simulated CPU: who fires, and what comes back')
+    .argument('<function>', 'a place')
+    .argument('[args...]', '48, -1, 0xff; hex:00ff and str:text are buffers; @strcmp is an address')
+    .option('--sample', 'missing arguments by prototype')
+    .option('--cpu <n>', 'on this CPU', Number)
+    .action(async (name: string, args: readonly string[], o: CommonOptions & CallFlags) =>
+      finish(await call(at(o), name, args, callFlags(o))),
+    );
   clientCommand(program, 'plan', 'what steps would do; nothing is changed')
     .argument('<file>', 'JSON {"steps": [{"attach": {…}} or {"detach": ID}]}; - is standard input')
     .option('--kernel <version>', 'by the rules of this version')

@@ -7,6 +7,8 @@ import type {
   AttachmentView,
   AttachRequest,
   AuditView,
+  CallAnswer,
+  CallRequest,
   DetachAnswer,
   ImageView,
   PlanAnswer,
@@ -91,6 +93,8 @@ export interface Client {
   tasks(query?: PageQuery): Promise<Answer<TaskPage>>;
   task(id: string): Promise<Answer<TaskView>>;
   /** `solve: 'order'` looks for an order of the steps in which all are granted. */
+  /** Calls a function of the kernel on a simulated CPU. */
+  call(call: CallRequest): Promise<Answer<CallAnswer>>;
   plan(plan: PlanRequest, kernel?: string, solve?: 'order'): Promise<Answer<PlanAnswer>>;
   audit(): Promise<Answer<AuditView>>;
   textMutex(): Promise<Answer<TextMutexView>>;
@@ -207,6 +211,7 @@ export function createClient(options: ClientOptions): Client {
     tasks: (query) => get('/v1/tasks', query),
     task: (id) => get(`/v1/tasks/${part(id)}`),
     detach: (id) => json({ method: 'DELETE', path: `/v1/attachments/${part(id)}` }),
+    call: (call) => json({ method: 'POST', path: '/v1/calls', body: call }),
     plan: (plan, kernel, solve) =>
       json({ method: 'POST', path: withQuery('/v1/plans', { kernel, solve }), body: plan }),
     audit: () => get('/v1/audit'),

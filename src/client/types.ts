@@ -61,6 +61,95 @@ export interface AuditView {
   readonly durationMs: number;
 }
 
+export interface CallAnswer {
+  readonly function: string;
+  readonly ended: 'returned' | 'fault' | 'budget';
+  readonly returnValue: string | null;
+  readonly instructions: number;
+  readonly fired: readonly CallFired[];
+  readonly misses: readonly CallMiss[];
+  readonly registers: Readonly<Record<string, string>>;
+  readonly log: readonly string[];
+  readonly buffers: readonly CallBuffer[];
+  readonly fault: CallFault | null;
+  readonly exceeded: 'instructions' | 'time' | null;
+  readonly trace: readonly CallTrace[];
+}
+
+export interface CallBuffer {
+  readonly arg: number;
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  /** Bytes, lower-case hex */
+  readonly bytes: string;
+}
+
+export interface CallFault {
+  readonly name: string;
+  readonly detail: string;
+  /** Address, 64 bits, lower-case hex */
+  readonly rip: string;
+  readonly place: string;
+  readonly address: string | null;
+  /** Bytes, lower-case hex */
+  readonly bytes: string;
+  readonly instructions: readonly CallInstruction[];
+}
+
+export interface CallFired {
+  readonly attachment: string;
+  readonly kind: string;
+  readonly place: string;
+  readonly args: readonly string[];
+  readonly returnValue: string | null;
+  readonly instructions: number;
+}
+
+export interface CallInstruction {
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  /** Bytes, lower-case hex */
+  readonly bytes: string;
+  readonly text: string;
+  readonly target: string | null;
+}
+
+export interface CallMiss {
+  readonly attachment: string;
+  readonly kind: string;
+  readonly reason: string;
+}
+
+export interface CallRequest {
+  /** A place: `tcp_set_state`, `tcp_set_state+0x10` or `0xffffffff81a3c4d0` */
+  readonly function: string;
+  readonly args?: readonly (
+    | string
+    | number
+    | {
+        /** Bytes, lower-case hex */ readonly buffer: string;
+      }
+    | {
+        /** A place: `tcp_set_state`, `tcp_set_state+0x10` or `0xffffffff81a3c4d0` */ readonly symbol: string;
+      }
+  )[];
+  /** Missing arguments by prototype; pointers get zeroed memory of what they point to */
+  readonly sample?: boolean;
+  readonly cpu?: number;
+  /** How many executed instructions to show */
+  readonly trace?: number;
+  /** Default 10,000,000, at most 50,000,000 */
+  readonly maxInstructions?: number;
+  /** Default 2,000, at most 10,000 */
+  readonly maxMs?: number;
+}
+
+export interface CallTrace {
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  readonly place: string;
+}
+
 /** With `solve=order`: steps that no order grants together */
 export interface ConflictAnswer {
   readonly steps: readonly number[];

@@ -269,8 +269,14 @@ describe('questions', () => {
   });
 });
 
+/** image/ reads a kernel's data, and has the test. */
+const BY_IMAGE = ['call.image.changed'];
+
 /** Rules that refuse here and not in the registry. */
 const CASES: Readonly<Record<string, (coordinator: Coordinator) => Promise<{ readonly rule: string } | undefined>>> = {
+  'call.argument.invalid': async (c) => faultOf(await c.call(ME, { function: F, args: ['two'] })),
+  'call.sample.no-prototype': async (c) =>
+    faultOf(await c.call(ME, { function: 'ftrace_stub', args: [], sample: true })),
   'place.unknown': async (coordinator) => faultOf(coordinator.site('tcp_set_stat')),
   'symbol.ambiguous': async (coordinator) => faultOf(coordinator.symbol('s_show')),
   'attachment.not-yours': async (coordinator) => {
@@ -313,7 +319,7 @@ describe('refusals of the coordinator', () => {
     const own = Object.keys(CASES).filter((id) => !RULES.has(id));
     // Those about images and profiles refuse before there is a coordinator.
     const rules = [...COORDINATOR_RULES.keys()].filter((id) => !/^(image|profile)\./.test(id));
-    assert.deepEqual([...own, ...BY_TEXTPOKE].sort(), rules.sort());
+    assert.deepEqual([...own, ...BY_TEXTPOKE, ...BY_IMAGE].sort(), rules.sort());
   });
 
   it('become problems with everything a reader needs', async () => {

@@ -2,6 +2,7 @@ import { err, ok } from '../base/index.ts';
 import { ATTACHMENT_UNKNOWN, kernelView, RULES, readSysctl, refuse } from '../registry/index.ts';
 import { attachmentView, pokeView, siteView, wireAddress } from './answers.ts';
 import { audit } from './audit.ts';
+import { Calls } from './calls.ts';
 import { attach, detach, setEnabled } from './commands.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { pageOf } from './paging.ts';
@@ -64,6 +65,7 @@ function textMutexView(kernel: Kernel): TextMutexView {
 export function createCoordinator(options: KernelOptions): Coordinator {
   const kernel = new Kernel(options);
   const { world, events } = kernel;
+  const calls = new Calls(kernel);
   const stopTransitionWorker = startTransitionWorker(kernel);
   return {
     image: () => imageView(kernel),
@@ -121,9 +123,11 @@ export function createCoordinator(options: KernelOptions): Coordinator {
       kernel.mutexListeners.add(listener);
       return () => kernel.mutexListeners.delete(listener);
     },
+    call: (caller, request) => calls.call(caller, request),
     close: async () => {
       stopTransitionWorker();
       await kernel.mutex.run({ client: 'service', what: 'drain' }, () => undefined);
+      await calls.close();
     },
     poisoned: () => kernel.violation,
   };

@@ -1,3 +1,4 @@
+export { CPU_COUNT } from '../machine/index.ts';
 export { createCoordinator } from './create-coordinator.ts';
 export * from './event-types.ts';
 export type { KernelOptions } from './kernel.ts';

@@ -26,6 +26,44 @@ export const CURSOR_INVALID: Rule = {
   remedies: ['Use `nextCursor` of the page before, or leave the cursor out.'],
 };
 
+export const CALL_ARGUMENT: Rule = {
+  id: 'call.argument.invalid',
+  title: 'Not an argument of a call',
+  errno: 'EINVAL',
+  what: 'A call is refused because one of its arguments is neither a number of 64 bits, nor bytes, nor a place, or because all of them need more memory than there is.',
+  why: 'What the function would be given cannot be made of it.',
+  linux: OURS,
+  range: 'all',
+  strictness: 'both',
+  remedies: ['`"0x1"`, `-1`, `{"buffer": "00ff"}` or `{"symbol": "strcmp"}`.'],
+};
+
+export const CALL_PROTOTYPE: Rule = {
+  id: 'call.sample.no-prototype',
+  title: 'No prototype to make sample arguments from',
+  errno: 'EINVAL',
+  what: 'A call with `sample` is refused because BTF does not know the function, or it takes a structure by value.',
+  why: 'Sample arguments follow the types of the parameters.',
+  linux: OURS,
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Give all arguments.'],
+};
+
+const CALL_DATA_RULES: readonly Rule[] = [
+  {
+    id: 'call.image.changed',
+    title: 'The kernel file is not the one that was loaded',
+    errno: 'EIO',
+    what: 'A call is refused because the file that the kernel was loaded from has other contents now.',
+    why: 'Data sections are read from it when the first call asks for them, and those of another kernel do not fit.',
+    linux: OURS,
+    range: 'all',
+    strictness: 'both',
+    remedies: ['Start the service again, on the file as it is now.'],
+  },
+];
+
 const TEXT_MUTEX_RULES: readonly Rule[] = [
   {
     id: 'text-mutex.queue-full',
@@ -134,5 +172,13 @@ const LOADING_RULES: readonly Rule[] = [
 
 /** Rules of the coordinator itself, of text_mutex and of loading. */
 export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
-  [SITE_REVISION, CURSOR_INVALID, ...TEXT_MUTEX_RULES, ...LOADING_RULES].map((rule) => [rule.id, rule]),
+  [
+    SITE_REVISION,
+    CURSOR_INVALID,
+    CALL_ARGUMENT,
+    CALL_PROTOTYPE,
+    ...CALL_DATA_RULES,
+    ...TEXT_MUTEX_RULES,
+    ...LOADING_RULES,
+  ].map((rule) => [rule.id, rule]),
 );

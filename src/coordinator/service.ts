@@ -4,10 +4,12 @@
  */
 import type { Errno, Fault, Holder, Result } from '../base/index.ts';
 import type { AttachRequest, GracePeriod, OwnerKind, RequestTarget, Rule, Strictness } from '../registry/index.ts';
+import type { CallAnswer, CallRequest } from './call-service.ts';
 import type { EventType } from './event-types.ts';
 import type { LivepatchView, TaskCalls } from './service-tasks.ts';
 
 export { type GracePeriod, OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
+export type * from './call-service.ts';
 
 /** Who asks. */
 export interface Caller {
@@ -354,6 +356,8 @@ export interface Coordinator extends TaskCalls {
     options?: { readonly solve?: 'order' },
   ): Result<PlanAnswer>;
   audit(): AuditView;
+  /** Calls a function of the kernel on a simulated CPU, in a thread, with everything attached that is attached now. */
+  call(caller: Caller, request: CallRequest): Promise<Result<CallAnswer>>;
   /** What `cat /sys/kernel/NAME` prints: `tracing/enabled_functions`, `debug/kprobes/list`, … */
   kernelView(name: string): Result<string>;
   sysctl(name: string): Result<SysctlView>;

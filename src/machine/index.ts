@@ -14,3 +14,4 @@ export { CPU_COUNT } from './layout.ts';
 export { Machine } from './machine.ts';
 export { type MachineImage, machineImage } from './machine-image.ts';
 export { NO_DELTA, type TextDelta, textDelta } from './text-delta.ts';
+export { MachineThread } from './thread/machine-thread.ts';

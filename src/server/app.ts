@@ -14,6 +14,7 @@ import { installDocs, installOpenApi } from './openapi.ts';
 import { sendFault } from './problem.ts';
 import { parseQuery } from './query.ts';
 import { attachmentRoutes } from './routes/attachments.ts';
+import { callRoutes } from './routes/calls.ts';
 import { debugfsRoutes } from './routes/debugfs.ts';
 import { eventRoutes } from './routes/events.ts';
 import { imageRoutes } from './routes/image.ts';
@@ -119,7 +120,7 @@ async function install(app: App): Promise<void> {
       return violation === undefined ? undefined : sendFault(reply, edgeFault('service.poisoned', violation));
     });
     for (const routes of [imageRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes]) routes(scope);
-    for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes, taskRoutes]) routes(scope);
+    for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes, taskRoutes, callRoutes]) routes(scope);
   });
   await installDocs(app);
 }

@@ -34,6 +34,7 @@ const TAGS = [
   { name: 'text', description: 'Symbols, bytes, instructions' },
   { name: 'sites', description: 'Places whose bytes someone owns' },
   { name: 'attachments', description: 'Attach, plan, detach' },
+  { name: 'calls', description: 'Run functions of the kernel on simulated CPUs' },
   { name: 'events', description: 'What happens, as it happens' },
   { name: 'rules', description: 'What can be refused, and why' },
   { name: 'kernel', description: 'The kernel’s own listings, and its sysctls' },

@@ -219,7 +219,7 @@ test('PATCH and DELETE of an attachment', async () => {
 test('an unknown path is a 404, a known one with another method a 405 with Allow', async () => {
   const { app, get } = await testApp();
   assertProblem(await get('/v1/nonsense'), 404, 'http.not-found');
-  assertProblem(await get('/v1/calls'), 404, 'http.not-found');
+  assertProblem(await get('/v1/no-such'), 404, 'http.not-found');
   const response = await app.inject({
     method: 'PUT',
     url: '/v1/attachments',

@@ -11,11 +11,12 @@ import type {
   PlanAnswer,
   PlanStep,
   Problem,
-  RuleView,
   ServiceEvent,
   SiteAnswer,
   SiteView,
 } from '../../src/coordinator/index.ts';
+import { fakeCall } from './calls.fake.ts';
+import { RULES } from './rules.fake.ts';
 import { fakeTasks } from './tasks.fake.ts';
 
 export interface FakeCoordinator extends Coordinator {
@@ -40,20 +41,6 @@ const PLAN_COST = {
   graces: { rcu: 0, rcu_tasks: 1, rcu_tasks_rude: 0, rcu_tasks_trace: 0 },
   estimate: { milliseconds: null, figures: [{ published: 'long', source: 'a paper' }], note: 'An estimate.' },
 } as const;
-
-const RULES: readonly RuleView[] = [
-  {
-    id: 'ftrace.ipmodify.exclusive',
-    title: 'One IPMODIFY user per function',
-    errno: 'EBUSY',
-    what: 'Two ops may not both change the instruction pointer at <one> function.',
-    why: 'The second would undo the first.',
-    linux: '__ftrace_hash_update_ipmodify, kernel/trace/ftrace.c',
-    range: '4.0+',
-    strictness: 'both',
-    remedies: ['Detach the holder.'],
-  },
-];
 
 function pageOf<T>(all: readonly T[], { limit, cursor }: PageRequest): Page<T> {
   const from = cursor === undefined ? 0 : Number(cursor);
@@ -197,6 +184,10 @@ export function createFakeCoordinator(): FakeCoordinator {
     },
     isClosed: () => closed,
     attach,
+    async call(caller, request) {
+      callers.push(caller);
+      return ok(fakeCall(request));
+    },
     ...readOnly(() => revision),
     sites: (query) => ok(pageOf(attachments.size > 0 ? [site('tcp_set_state')] : [], query)),
     site: (place) => (place === 'nowhere' ? err(fault('ENOENT', 'place.unknown', 'nowhere')) : ok(site(place))),

@@ -59,7 +59,7 @@ export function dataRequest(image: KernelImage, path: string): DataRequest {
 /**
  * Reads the data sections of a kernel's file.
  *
- * Errors: `image.unreadable` (EIO: the file is gone), `image.changed` (EIO: it is another one now), and those of reading an image.
+ * Errors: `image.unreadable` (EIO: the file is gone), `call.image.changed` (EIO: it is another one now), and those of reading an image.
  */
 export async function readImageData({ file, freed }: DataRequest): Promise<Result<ImageData>> {
   let bytes: Uint8Array;
@@ -72,7 +72,7 @@ export async function readImageData({ file, freed }: DataRequest): Promise<Resul
   if (createHash('sha256').update(bytes).digest('hex') !== file.sha256)
     return err({
       errno: 'EIO',
-      rule: 'image.changed',
+      rule: 'call.image.changed',
       detail: `${file.path} is not the file any more that was loaded.`,
     });
   const unwrapped = await unwrapKernel(bytes);
