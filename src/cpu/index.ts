@@ -2,6 +2,7 @@ export { AddressSpace, type MemorySnapshot } from './address-space.ts';
 export { Cpu, type CpuOptions, type Register } from './cpu.ts';
 export type { CpuExit } from './exit.ts';
 export type { Access, CpuFault } from './fault.ts';
+export * from './fetch/index.ts';
 export type { Form } from './form.ts';
 export { FORMS } from './forms/index.ts';
 export { FETCH_MAX, type InstructionFetch, type SerialisingEvent } from './instruction-fetch.ts';

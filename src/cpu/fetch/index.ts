@@ -1,0 +1,2 @@
+export { FETCH_MODELS, FETCH_UNIT, type FetchModelName, isAtomicStore, type TextStore } from './fetch-model.ts';
+export { type TextId, type ViewId, VisibleText } from './visible-text.ts';

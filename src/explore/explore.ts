@@ -1,0 +1,169 @@
+import type { Clock } from '../base/index.ts';
+import { TextMutex } from '../textpoke/index.ts';
+import { ScenarioError } from './scenario/assemble.ts';
+import type { Scenario } from './scenario/scenario.ts';
+import { parseSchedule, printSchedule, type Schedule } from './schedule/schedule.ts';
+import { type ExhaustiveCheckpoint, ExhaustiveSearch } from './search/exhaustive.ts';
+import type { Search, SearchFigures, SearchOutcome } from './search/outcome.ts';
+import { replay } from './search/replay.ts';
+import { Pct, SampleSearch, uniform } from './search/sample.ts';
+import { shrink } from './search/shrink.ts';
+import type { Violation } from './search/space.ts';
+import { type Trace, traceOf } from './trace/trace.ts';
+import type { Mutation } from './world/mutation.ts';
+import { World } from './world/world.ts';
+
+export type Strategy =
+  /** Every state, depth first, or breadth first for a shortest schedule. */
+  | { readonly kind: 'exhaustive'; readonly order?: 'depth' | 'breadth' }
+  | { readonly kind: 'random'; readonly seed: number; readonly schedules: number }
+  | { readonly kind: 'pct'; readonly seed: number; readonly schedules: number; readonly changes: number }
+  | { readonly kind: 'replay'; readonly schedule: string };
+
+export interface ExploreRequest {
+  readonly scenario: Scenario;
+  readonly mutation?: Mutation;
+  readonly strategy: Strategy;
+  readonly maxMs: number;
+  readonly maxStates: number;
+  /** Neither carries on over steps that nobody sees, nor takes CPUs that do the same for each other. */
+  readonly isUnreduced?: boolean;
+}
+
+export interface ExploreHooks {
+  readonly clock: Clock;
+  readonly onProgress?: (figures: SearchFigures) => void;
+  /** Asked between pieces of work. */
+  readonly isStopped?: () => boolean;
+  /** What an earlier, interrupted search of the same request left. */
+  readonly checkpoint?: ExhaustiveCheckpoint;
+}
+
+export interface Exploration {
+  /** `bound`: nothing was found up to it. `refused`: a replay whose schedule the scenario does not allow. */
+  readonly outcome: 'holds' | 'violated' | 'bound' | 'stopped' | 'refused';
+  /** True when `holds` speaks for every schedule. */
+  readonly isExhaustive: boolean;
+  readonly bound?: 'states' | 'ms' | 'steps';
+  readonly figures: SearchFigures;
+  readonly elapsedMs: number;
+  readonly violation?: Violation;
+  /** As it was found, and without the steps that are not needed. */
+  readonly schedule?: string;
+  readonly shrunk?: string;
+  /** Of the shrunk schedule, or of the one that was replayed. */
+  readonly trace?: Trace;
+  /** After a stop or a bound: what to go on from. */
+  readonly checkpoint?: ExhaustiveCheckpoint;
+}
+
+/** Steps between two looks at the clock. */
+const SLICE = 20_000;
+
+/** Explores one scenario under one strategy, in pieces, so that the event loop of its thread lives. */
+export async function explore(request: ExploreRequest, hooks: ExploreHooks): Promise<Exploration> {
+  const mutex = new TextMutex({ clock: hooks.clock });
+  const run = await mutex.run({ client: 'explore', what: request.scenario.name }, async (held) => {
+    const { scenario, mutation, isUnreduced = false } = request;
+    const options = { held, scenario, isUnreduced, isAsymmetric: isUnreduced };
+    const world = new World(mutation === undefined ? options : { ...options, mutation });
+    if (request.strategy.kind === 'replay') return replayed(world, request.strategy.schedule);
+    return searched(world, request, hooks);
+  });
+  if (!run.ok) throw new Error(run.fault.detail);
+  return run.value;
+}
+
+const NO_FIGURES: SearchFigures = { states: 0, steps: 0, schedules: 0, depthMax: 0 };
+
+function replayed(world: World, text: string): Exploration {
+  const schedule = parseSchedule(world.actors, text);
+  if (schedule === undefined) throw new ScenarioError(`${text} is no schedule of this scenario`);
+  const run = replay(world, schedule);
+  const figures = { ...NO_FIGURES, steps: run.steps.length, schedules: 1, depthMax: run.steps.length };
+  const trace = traceOf(world, run);
+  const base = { isExhaustive: false, figures, elapsedMs: 0, schedule: text, trace };
+  if (run.refusedAt !== undefined) return { ...base, outcome: 'refused' };
+  return run.violation === undefined
+    ? { ...base, outcome: 'holds' }
+    : { ...base, outcome: 'violated', violation: run.violation };
+}
+
+function makeSearch(world: World, request: ExploreRequest, checkpoint: ExhaustiveCheckpoint | undefined): Search {
+  const { strategy, maxStates } = request;
+  switch (strategy.kind) {
+    case 'exhaustive':
+      return new ExhaustiveSearch(world, { order: strategy.order ?? 'depth', statesMax: maxStates }, checkpoint);
+    case 'random':
+      return new SampleSearch(world, uniform, strategy);
+    case 'pct':
+      return new SampleSearch(world, new Pct(strategy.changes, PCT_LENGTH), strategy);
+    case 'replay':
+      throw new ScenarioError('a replay is no search');
+  }
+}
+
+/** About as long as runs of the scenarios here are. */
+const PCT_LENGTH = 40;
+
+async function searched(world: World, request: ExploreRequest, hooks: ExploreHooks): Promise<Exploration> {
+  const { clock } = hooks;
+  const startUs = clock.monotonicUs();
+  const elapsedMs = (): number => (clock.monotonicUs() - startUs) / 1000;
+  const search = makeSearch(world, request, hooks.checkpoint);
+  let outcome: SearchOutcome | undefined;
+  while (outcome === undefined) {
+    outcome = search.advance(SLICE);
+    if (outcome !== undefined) break;
+    hooks.onProgress?.(search.figures);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    if (hooks.isStopped?.() === true) outcome = { kind: 'stopped', figures: search.figures };
+    else if (elapsedMs() > request.maxMs) outcome = { kind: 'bound', bound: 'ms', figures: search.figures };
+  }
+  return { ...report(world, outcome, search), elapsedMs: elapsedMs() };
+}
+
+function report(world: World, outcome: SearchOutcome, search: Search): Omit<Exploration, 'elapsedMs'> {
+  const { figures } = outcome;
+  switch (outcome.kind) {
+    case 'holds':
+      return { outcome: 'holds', isExhaustive: outcome.isExhaustive, figures };
+    case 'violated':
+      return { outcome: 'violated', isExhaustive: false, figures, ...counterexample(world, outcome) };
+    default: {
+      const bound = outcome.kind === 'bound' ? { bound: outcome.bound } : {};
+      const checkpoint = search instanceof ExhaustiveSearch ? { checkpoint: search.checkpoint() } : {};
+      return { outcome: outcome.kind, isExhaustive: false, figures, ...bound, ...checkpoint };
+    }
+  }
+}
+
+/** States that are spent on looking for a still shorter schedule, breadth first. */
+const SHORTEST_STATES_MAX = 200_000;
+
+/** A schedule with the fewest steps, where the first violation that is met going outwards is of the same property. */
+function findShortest(
+  world: World,
+  property: string,
+  length: number,
+): { readonly schedule: Schedule; readonly violation: Violation } | undefined {
+  const search = new ExhaustiveSearch(world, { order: 'breadth', statesMax: SHORTEST_STATES_MAX });
+  const found = search.advance(Number.POSITIVE_INFINITY);
+  if (found?.kind !== 'violated' || found.violation.property !== property) return undefined;
+  return found.schedule.length < length ? found : undefined;
+}
+
+function counterexample(
+  world: World,
+  found: { readonly schedule: Schedule; readonly violation: Violation },
+): Pick<Exploration, 'violation' | 'schedule' | 'shrunk' | 'trace'> {
+  const { property } = found.violation;
+  const smaller = shrink(world, found.schedule, property) ?? found;
+  const shrunk = findShortest(world, property, smaller.schedule.length) ?? smaller;
+  return {
+    violation: shrunk.violation,
+    schedule: printSchedule(world.actors, found.schedule),
+    shrunk: printSchedule(world.actors, shrunk.schedule),
+    trace: traceOf(world, replay(world, shrunk.schedule)),
+  };
+}

@@ -1,0 +1,190 @@
+import type { Op } from '../scenario/scenario.ts';
+import type { Mutant } from './mutant.ts';
+import { unverified } from './protocol-steps.ts';
+
+const ALL = ['weak', 'quad', 'line', 'sc'] as const;
+const TRAMPOLINE = 'Linux 6.12, kernel/bpf/trampoline.c: bpf_tramp_image_put';
+
+const withoutWait =
+  (...kinds: readonly string[]) =>
+  (ops: readonly Op[]): readonly Op[] =>
+    ops.filter((op) => op.op !== 'wait' || !kinds.includes(op.for));
+
+/** Moves the first operation of one kind in front of the first of another. */
+const moved =
+  (what: Op['op'], before: Op['op']) =>
+  (ops: readonly Op[]): readonly Op[] => {
+    const op = ops.find((each) => each.op === what);
+    if (op === undefined) return ops;
+    const rest = ops.filter((each) => each !== op);
+    const at = rest.findIndex((each) => each.op === before);
+    return [...rest.slice(0, at), op, ...rest.slice(at)];
+  };
+
+/** One owner of a site, or two that meet there, doing something in the wrong order or not at all. */
+export const OWNER_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'freed-after-rcu-tasks-alone',
+    title: 'A trampoline is freed after rcu_tasks alone',
+    scenario: 'fentry-detach-sleepable',
+    breaks: 'no-freed',
+    models: ALL,
+    differs: 'The wait for rcu_tasks_trace is left out.',
+    story: [
+      'A sleepable program sleeps. For rcu_tasks that is a voluntary switch, and the task counts as gone; but it will return into the trampoline that called it. Only rcu_tasks_trace, which the program runs under, knows.',
+    ],
+    sources: [TRAMPOLINE, 'Linux commit e21d2b92354b ("bpf: Free trampoline images in the right order")'],
+    mutation: { ops: withoutWait('rcu_tasks_trace') },
+  },
+  {
+    name: 'freed-after-trace-alone',
+    title: 'A trampoline is freed after rcu_tasks_trace alone',
+    scenario: 'fentry-detach-sleepable',
+    breaks: 'no-freed',
+    models: ALL,
+    differs: 'The wait for rcu_tasks is left out.',
+    story: [
+      'Before the program begins and after it has ended a task is in the trampoline under no lock at all: preempted there, it is known to rcu_tasks only.',
+    ],
+    sources: [TRAMPOLINE],
+    mutation: { ops: withoutWait('rcu_tasks') },
+  },
+  {
+    name: 'freed-without-percpu-ref',
+    title: 'A trampoline that calls the function is freed without its reference count',
+    scenario: 'fexit-detach',
+    breaks: 'no-freed',
+    models: ALL,
+    differs: 'The wait for percpu_ref is left out.',
+    story: [
+      'An fexit trampoline calls the function it is attached to, and that may sleep for as long as it likes, with a return address into the trampoline on its stack and no lock held. The reference that __bpf_tramp_enter takes is all that shows it.',
+    ],
+    sources: [TRAMPOLINE, 'Linux commit e21d2b92354b (deepflow refuses fentry on kernels without it: deepflow#9741)'],
+    mutation: { ops: withoutWait('percpu_ref') },
+  },
+  {
+    name: 'optprobe-over-jump-target',
+    title: 'A kprobe is optimized over a jump target',
+    scenario: 'kprobe-before-jump-target',
+    breaks: 'no-mix',
+    models: ALL,
+    differs:
+      'The kprobe is jump-optimized although an instruction inside the five bytes is jumped to (can_optimize says no).',
+    story: [
+      'The jump to the detour takes the place of several instructions. Whoever jumps to one of them from elsewhere in the function lands in the middle of its displacement.',
+    ],
+    sources: ['Linux 6.12, arch/x86/kernel/kprobes/opt.c: can_optimize'],
+    mutation: {
+      ops: (ops) => [
+        ...ops,
+        { op: 'lock', lock: 'text_mutex' },
+        { op: 'poke', pokes: [{ at: 'f+0x2', from: ['int3', '1f00', 'nop2'], to: ['jmp detour'] }] },
+        { op: 'unlock', lock: 'text_mutex' },
+      ],
+    },
+  },
+  {
+    name: 'unverified-bytes',
+    title: 'ftrace replaces bytes that it did not verify',
+    scenario: 'foreign-bytes',
+    breaks: 'quiescent-bytes',
+    models: ALL,
+    differs: 'The expected bytes are read from the text instead of being computed from owners.',
+    story: [
+      "A module has written its own jump over a function's entry. ftrace attaches, expects the nop that it knows of, and must find that it is not there. If it takes what it finds for what it expects, the other owner is gone without a word.",
+      'Starovoitov named the check as the least that is needed: that it is a nop that is being replaced. In Linux a failed check turns ftrace off for good (plugsched#160); here that site alone is quarantined.',
+    ],
+    sources: [
+      'Linux 6.12, arch/x86/kernel/ftrace.c: ftrace_verify_code',
+      'LKML, 22 October 2019, "Re: [PATCH 3/3] x86/ftrace: Use text_poke()"',
+    ],
+    mutation: unverified,
+  },
+  {
+    name: 'modify-direct-with-a-window',
+    title: 'A direct call is modified by taking it away first',
+    scenario: 'modify-direct',
+    breaks: 'exactly-once',
+    models: ALL,
+    differs: 'Instead of one poke from the old call to the new one: a poke to nop, then one to the new call.',
+    story: [
+      'The trampoline is replaced while its programs stay attached. If the site is a nop in between, a call that comes by then runs none of them: a probe that was attached all the time has missed.',
+    ],
+    sources: [
+      'Linux 6.12, kernel/trace/ftrace.c: __modify_ftrace_direct',
+      'arch/x86/net/bpf_jit_comp.c: __bpf_arch_text_poke',
+    ],
+    mutation: {
+      ops: (ops) =>
+        ops.flatMap((op): readonly Op[] => {
+          if (op.op !== 'poke') return [op];
+          const away = op.pokes.map(({ at }) => ({ at, to: ['nop5'] }));
+          const back = op.pokes.map(({ from: _, ...poke }) => poke);
+          return [
+            { op: 'poke', pokes: away },
+            { op: 'poke', pokes: back },
+          ];
+        }),
+    },
+  },
+  {
+    name: 'freed-before-detached',
+    title: 'The trampoline goes before the call to it',
+    scenario: 'fentry-detach',
+    breaks: 'no-freed',
+    models: ALL,
+    differs: '`free` comes before `poke`.',
+    story: ['Detaching frees the trampoline while the site still calls it.'],
+    sources: [TRAMPOLINE, 'Linux commit 4c75b0ff4e4b (kprobe, direct call and the order of detaching)'],
+    mutation: { ops: moved('free', 'poke') },
+  },
+  {
+    name: 'kprobe-removed-while-armed',
+    title: 'A kprobe leaves the table before its int3 is gone',
+    scenario: 'kprobe-unregister',
+    breaks: 'int3-handled',
+    models: ALL,
+    differs: '`del-kprobe` comes before `disarm`.',
+    story: ['The int3 is still in the text when nobody knows it any more. The next CPU that comes by dies of it.'],
+    sources: ['Linux 6.12, kernel/kprobes.c: __unregister_kprobe_top, __unregister_kprobe_bottom'],
+    mutation: { ops: moved('del-kprobe', 'disarm') },
+  },
+  {
+    name: 'optimizer-against-text-mutex',
+    title: 'The optimizer takes a lock and text_mutex the other way round',
+    scenario: 'optimizer-and-ftrace',
+    breaks: 'no-deadlock',
+    models: ALL,
+    differs: 'The optimizer takes module_mutex before text_mutex.',
+    story: [
+      'ftrace takes text_mutex for its update window and then module_mutex, to make module text writable. The optimizer, which wakes when it likes, took module_mutex first. Each can have what the other wants.',
+    ],
+    sources: ['Linux commit f1c6ece23729 ("kprobes: Fix potential deadlock in kprobe_optimizer()"), 25764288d8dc'],
+    mutation: {
+      ops: (ops, patcher) => {
+        if (patcher !== 0) return ops;
+        const isModule = (op: Op): boolean => op.op === 'lock' && op.lock === 'module_mutex';
+        return [...ops.filter(isModule), ...ops.filter((op) => !isModule(op))];
+      },
+    },
+  },
+  {
+    name: 'kprobe-mutex-under-text-mutex',
+    title: 'kprobe_mutex is taken under text_mutex',
+    scenario: 'optimizer-and-ftrace',
+    breaks: 'lock-order',
+    models: ALL,
+    differs: 'The optimizer takes text_mutex first.',
+    story: [
+      'The order is kprobe_mutex, cpus_read_lock, jump_label_mutex, text_mutex. Taking them otherwise need not lock up in any one run, which is why the order itself is what must hold.',
+    ],
+    sources: ['Linux 6.12, kernel/kprobes.c: kprobe_optimizer, register_aggr_kprobe'],
+    mutation: {
+      ops: (ops, patcher) => {
+        if (patcher !== 0) return ops;
+        const isText = (op: Op): boolean => op.op === 'lock' && op.lock === 'text_mutex';
+        return [...ops.filter(isText), ...ops.filter((op) => !isText(op))];
+      },
+    },
+  },
+];
