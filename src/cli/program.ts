@@ -142,8 +142,8 @@ function addServe(program: Command, io: Io, finish: Finish): void {
         .default('safe'),
     )
     .option('--listen <address>', 'HOST:PORT or unix:PATH', '127.0.0.1:7700')
-    .option('--data <dir>', 'keep attachments across restarts (not built yet)')
-    .option('--ephemeral', 'keep nothing across restarts (the default, and the only mode so far)')
+    .option('--data <dir>', 'keep attachments in this directory, across restarts and crashes')
+    .option('--ephemeral', 'keep nothing across restarts (the default)')
     .option('--token-file <file>', 'lines NAME TOKEN [read|attach|admin]')
     .option('--allow-host <name>', 'a further name in the Host header; may be repeated', repeated, [])
     .option(

@@ -8,6 +8,7 @@ import { UsageError } from './usage.ts';
 
 type Server = typeof import('../server/index.ts');
 type Service = Awaited<ReturnType<Server['startService']>>;
+type Recovery = Parameters<NonNullable<Parameters<Server['openCoordinator']>[0]['onRecovered']>>[0];
 type Opened = Extract<Awaited<Service['opened']>, { readonly ok: true }>['value'];
 
 export interface ServeOptions {
@@ -90,7 +91,21 @@ export function curlLines(address: string, name: string, hasTokens: boolean): re
   ];
 }
 
-function printReady(io: Io, coordinator: Opened, address: string, hasTokens: boolean): void {
+/** Where what is attached is kept, and what was found there. */
+function keepingLine(options: ServeOptions, recovery: Recovery | undefined): string {
+  if (options.data === undefined || recovery === undefined) return 'kept in memory only';
+  const { attachments, replayed, recoveryMs } = recovery;
+  const found = `${attachments} attachments found there, ${replayed} commands run again in ${Math.round(recoveryMs)} ms`;
+  return `kept in ${options.data}: ${found}`;
+}
+
+function printReady(
+  io: Io,
+  coordinator: Opened,
+  address: string,
+  { options, recovery }: { readonly options: ServeOptions; readonly recovery: Recovery | undefined },
+): void {
+  const hasTokens = options.tokenFile !== undefined;
   const image = coordinator.image();
   const n = (count: number): string => count.toLocaleString('en-US');
   const { counts } = image;
@@ -99,9 +114,8 @@ function printReady(io: Io, coordinator: Opened, address: string, hasTokens: boo
   io.out(
     `         ${n(counts.symbols)} symbols, ${n(counts.functions)} functions, ${n(counts.ftraceSites)} ftrace sites\n`,
   );
-  io.out(
-    `         profile ${image.profile}, rules of ${image.kernel}, strictness ${image.strictness}; kept in memory only\n`,
-  );
+  io.out(`         profile ${image.profile}, rules of ${image.kernel}, strictness ${image.strictness}\n`);
+  io.out(`         ${keepingLine(options, recovery)}\n`);
   const pages = address.startsWith('unix:') ? '' : ` (the page; /docs has the API)`;
   io.out(`listening on ${address}${pages}\n`);
   io.out('try next:\n');
@@ -125,11 +139,8 @@ function installShutdown(io: Io, service: Service): { uninstall(): void } {
 }
 
 function checkOptions(options: ServeOptions): void {
-  if (options.data === undefined) return;
-  if (options.ephemeral === true) throw new UsageError('--data and --ephemeral exclude one another');
-  throw new UsageError(
-    '--data: durability is not built yet; this version keeps everything in memory (--ephemeral, the default)',
-  );
+  if (options.data !== undefined && options.ephemeral === true)
+    throw new UsageError('--data and --ephemeral exclude one another');
 }
 
 async function start(
@@ -137,6 +148,7 @@ async function start(
   io: Io,
   options: ServeOptions,
   onProgress: Parameters<Server['startService']>[0]['onProgress'],
+  onRecovered: (recovery: Recovery) => void,
 ) {
   const listen = server.parseListen(options.listen);
   if (listen === undefined) throw new UsageError('--listen takes HOST:PORT or unix:PATH', options.listen, 0);
@@ -153,6 +165,8 @@ async function start(
           image: options.image,
           profile: options.profile,
           strictness: options.strictness,
+          ...(options.data === undefined ? {} : { data: { folder: options.data, version: server.VERSION } }),
+          onRecovered,
           ...(options.cache ? { cacheFolder: cacheFolder(io) } : {}),
           onProgress: progress,
         }),
@@ -168,12 +182,15 @@ export async function serve(io: Io, options: ServeOptions): Promise<ExitCode> {
   checkOptions(options);
   const server: Server = await import('../server/index.ts');
   const progress = progressPrinter(io, process.stdout.isTTY === true);
-  const service = await start(server, io, options, progress.show);
+  let recovery: Recovery | undefined;
+  const service = await start(server, io, options, progress.show, (found) => {
+    recovery = found;
+  });
   const shutdown = installShutdown(io, service);
   const opened = await service.opened;
   progress.clear();
   if (opened.ok) {
-    printReady(io, opened.value, service.address, options.tokenFile !== undefined);
+    printReady(io, opened.value, service.address, { options, recovery });
     return 0;
   }
   io.err(`${opened.fault.errno}: ${opened.fault.detail}\n  rule      ${opened.fault.rule}\n`);

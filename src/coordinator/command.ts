@@ -2,10 +2,10 @@
  * What changes the kernel, as data. A command is run under text_mutex and takes time and ids from `now` alone, so that the same commands
  * over the same image lead to the same state, the same text and the same events: that is what the journal keeps, and what recovery runs.
  */
-import type { Result } from '../base/index.ts';
+import type { Fault, Result } from '../base/index.ts';
 import type { TextMutexHeld } from '../textpoke/index.ts';
 import type { Kernel } from './kernel.ts';
-import type { Caller } from './service.ts';
+import type { Caller, ServiceEvent } from './service.ts';
 
 /** When a command runs, and where its ids come from. */
 export interface CommandTime {
@@ -29,4 +29,26 @@ export interface CommandTurn {
   readonly held: TextMutexHeld;
   readonly caller: Caller;
   readonly now: CommandTime;
+}
+
+/** A command that has been run, with all that running it again needs, and what came of it. */
+export interface RanCommand<Answer> {
+  readonly kind: string;
+  readonly input: unknown;
+  readonly timeMs: number;
+  /** In the order in which they were taken. */
+  readonly ids: readonly string[];
+  readonly events: readonly ServiceEvent[];
+  readonly answer: Result<Answer>;
+  /** False for a refusal that left everything as it was: then its events are all there is to keep. */
+  readonly hasChanged: boolean;
+}
+
+/** Where commands are kept before they are acknowledged. */
+export interface KernelJournal {
+  /** Why nothing can be kept now; commands are refused with it. */
+  readonly failing: Fault | undefined;
+  /** The promise resolves when the command is on disk, or with what went wrong. `lastEvent` is the number of the newest event. */
+  write(ran: RanCommand<unknown>, caller: Caller, lastEvent: number): Promise<Result<number>>;
+  writeEvent(event: ServiceEvent): void;
 }

@@ -4,6 +4,7 @@ import { attachmentView, pokeView, siteView, wireAddress } from './answers.ts';
 import { audit } from './audit.ts';
 import { Calls } from './calls.ts';
 import { attach, detach, setEnabled } from './commands.ts';
+import type { DurableKernel } from './durable/durable-kernel.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { pageOf } from './paging.ts';
 import { siteOf, textView } from './places.ts';
@@ -62,8 +63,10 @@ function textMutexView(kernel: Kernel): TextMutexView {
 }
 
 /** Ties image, registry and textpoke together behind the one interface that the edge serves. */
-export function createCoordinator(options: KernelOptions): Coordinator {
-  const kernel = new Kernel(options);
+export const createCoordinator = (options: KernelOptions): Coordinator => coordinatorOf(new Kernel(options));
+
+/** The same over a kernel that has a journal; `durable` writes the last snapshot when the coordinator closes. */
+export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordinator {
   const { world, events } = kernel;
   const calls = new Calls(kernel);
   const stopTransitionWorker = startTransitionWorker(kernel);
@@ -116,6 +119,7 @@ export function createCoordinator(options: KernelOptions): Coordinator {
     rules: () => [...RULES.values(), ...COORDINATOR_RULES.values()],
     rule: (id) => RULES.get(id) ?? COORDINATOR_RULES.get(id),
     problem: (fault) => toProblem(world, fault),
+    recoveredAnswers: () => durable?.answers ?? [],
     eventRange: () => events.range(),
     eventsAfter: (after, limit) => events.after(after, limit),
     onEvent: (listener) => events.onEvent(listener),
@@ -128,6 +132,7 @@ export function createCoordinator(options: KernelOptions): Coordinator {
       stopTransitionWorker();
       await kernel.mutex.run({ client: 'service', what: 'drain' }, () => undefined);
       await calls.close();
+      await durable?.close();
     },
     poisoned: () => kernel.violation,
   };

@@ -1,5 +1,7 @@
 export { CPU_COUNT } from '../machine/index.ts';
 export { createCoordinator } from './create-coordinator.ts';
+export { type DurableOptions, type OpenedDurable, openDurable } from './durable/open-durable.ts';
+export type { Recovery } from './durable/recover.ts';
 export * from './event-types.ts';
 export type { KernelOptions } from './kernel.ts';
 export { type OpenOptions, openCoordinator } from './open-coordinator.ts';

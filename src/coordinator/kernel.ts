@@ -1,4 +1,14 @@
-import { type Clock, err, type Fault, InvariantViolation, idMaker, ok, type Prng, type Result } from '../base/index.ts';
+import {
+  type Clock,
+  err,
+  type Fault,
+  InvariantViolation,
+  idMaker,
+  invariant,
+  ok,
+  type Prng,
+  type Result,
+} from '../base/index.ts';
 import type { KernelImage } from '../image/index.ts';
 import {
   BUILT_KERNELS,
@@ -15,10 +25,10 @@ import {
 } from '../registry/index.ts';
 import { KernelText, type PokeMachine, type PokeSummary, TextMutex, type TextMutexHeld } from '../textpoke/index.ts';
 import { carryOut } from './carry-out.ts';
-import type { Command } from './command.ts';
+import type { Command, CommandTime, KernelJournal, RanCommand } from './command.ts';
 import { CommandClock } from './command-clock.ts';
 import { EventLog } from './event-log.ts';
-import type { Caller, TextMutexListener } from './service.ts';
+import type { Caller, ServiceEvent, TextMutexListener } from './service.ts';
 
 /** No simulated CPU runs yet, so a sync round has nobody to wait for; it is counted all the same. */
 const NO_CPUS: PokeMachine = { syncCores: () => undefined };
@@ -47,6 +57,7 @@ export class Kernel {
   readonly clock: CommandClock;
   readonly #newId: (prefix: string) => string;
   state: KernelState;
+  #journal: KernelJournal | undefined;
   #violation: string | undefined;
   readonly #worlds = new Map<string, World>();
   readonly #doneListeners = new Set<() => void>();
@@ -77,7 +88,7 @@ export class Kernel {
         },
       },
     });
-    this.events = new EventLog(clock);
+    this.events = new EventLog(clock, (event) => this.#loose(event));
     this.#newId = idMaker(clock, options.prng);
     this.state = initialState(this.world);
   }
@@ -108,12 +119,61 @@ export class Kernel {
     const who = { client, what: command.describe(input), ...(signal === undefined ? {} : { signal }) };
     const turn = await this.mutex.run(who, (held) =>
       this.#guarded(() => {
-        const now = { ms: this.clock.now(), newId: this.#newId };
-        return this.clock.during(now.ms, () => command.run({ kernel: this, held, caller, now }, input));
+        const failing = this.#journal?.failing;
+        if (failing !== undefined) return { answer: err(failing), ticket: undefined };
+        const ran = this.runHeld(held, command, caller, input, { ms: this.clock.now(), newId: this.#newId });
+        return { answer: ran.answer, ticket: this.#write(ran, caller) };
       }),
     );
     for (const listener of this.#doneListeners) listener();
-    return turn.ok ? turn.value : err(turn.fault);
+    if (!turn.ok) return err(turn.fault);
+    const { answer, ticket } = turn.value;
+    if (!answer.ok) return answer;
+    // Acknowledged means durable: the answer waits for the disk, text_mutex does not.
+    const written = await ticket;
+    return written === undefined || written.ok ? answer : err(written.fault);
+  }
+
+  /** Runs a command whose turn it is, and says all that running it again needs. Recovery comes here directly. */
+  runHeld<Input, Answer>(
+    held: TextMutexHeld,
+    command: Command<Input, Answer>,
+    caller: Caller,
+    input: Input,
+    time: CommandTime,
+  ): RanCommand<Answer> {
+    const ids: string[] = [];
+    const newId = (prefix: string): string => {
+      const id = time.newId(prefix);
+      ids.push(id);
+      return id;
+    };
+    const before = this.state;
+    const { value: answer, events } = this.events.collect(() =>
+      this.clock.during(time.ms, () => command.run({ kernel: this, held, caller, now: { ms: time.ms, newId } }, input)),
+    );
+    return {
+      kind: command.kind,
+      input,
+      timeMs: time.ms,
+      ids,
+      events,
+      answer,
+      hasChanged: answer.ok || this.state !== before,
+    };
+  }
+
+  /** From now on what changes the kernel is written here before it is acknowledged, and shown when it is on disk. */
+  useJournal(journal: KernelJournal): void {
+    invariant(this.#journal === undefined, 'a kernel has one journal');
+    this.#journal = journal;
+  }
+
+  #write(ran: RanCommand<unknown>, caller: Caller): Promise<Result<number>> | undefined {
+    const last = this.events.next - 1;
+    if (this.#journal !== undefined) return this.#journal.write(ran, caller, last);
+    this.events.publish(last);
+    return undefined;
   }
 
   /** Calls back after each command, whatever came of it; returns the unsubscriber. */
@@ -145,6 +205,12 @@ export class Kernel {
     this.#announceQuarantines(decision.state);
     this.state = decision.state;
     return { ...summary, textMutexHeldUs: Math.round(this.clock.monotonicUs() - startUs) };
+  }
+
+  /** An event that no command made. */
+  #loose(event: ServiceEvent): void {
+    if (this.#journal === undefined) this.events.publish(event.sequence);
+    else this.#journal.writeEvent(event);
   }
 
   #announceQuarantines(next: KernelState): void {

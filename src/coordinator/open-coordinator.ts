@@ -10,6 +10,8 @@ import {
 } from '../image/index.ts';
 import type { Strictness } from '../registry/index.ts';
 import { createCoordinator } from './create-coordinator.ts';
+import { openDurableFolder } from './durable/open-durable.ts';
+import type { Recovery } from './durable/recover.ts';
 import type { Coordinator } from './service.ts';
 
 export interface OpenOptions {
@@ -19,6 +21,9 @@ export interface OpenOptions {
   readonly profile: string;
   readonly strictness: Strictness;
   readonly cacheFolder?: string;
+  /** Where the journal lies; undefined: nothing is kept. */
+  readonly data?: { readonly folder: string; readonly version: string };
+  readonly onRecovered?: (recovery: Recovery) => void;
   readonly onProgress: ProgressListener;
 }
 
@@ -64,7 +69,10 @@ export async function openCoordinator(options: OpenOptions): Promise<Result<Coor
     clock: systemClock,
   });
   if (!image.ok) return image;
-  return ok(
-    createCoordinator({ image: image.value, strictness: options.strictness, clock: systemClock, prng: systemPrng }),
-  );
+  const kernel = { image: image.value, strictness: options.strictness, clock: systemClock, prng: systemPrng };
+  if (options.data === undefined) return ok(createCoordinator(kernel));
+  const opened = await openDurableFolder({ ...kernel, ...options.data });
+  if (!opened.ok) return opened;
+  options.onRecovered?.(opened.value.recovery);
+  return ok(opened.value.coordinator);
 }

@@ -1,4 +1,5 @@
 import type { Rule } from '../registry/index.ts';
+import { JOURNAL_RULES } from './durable/rules.ts';
 
 const OURS = 'no counterpart';
 
@@ -170,7 +171,7 @@ const LOADING_RULES: readonly Rule[] = [
   },
 ];
 
-/** Rules of the coordinator itself, of text_mutex and of loading. */
+/** Rules of the coordinator itself, of text_mutex, of loading and of the journal. */
 export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
   [
     SITE_REVISION,
@@ -180,5 +181,6 @@ export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
     ...CALL_DATA_RULES,
     ...TEXT_MUTEX_RULES,
     ...LOADING_RULES,
+    ...JOURNAL_RULES,
   ].map((rule) => [rule.id, rule]),
 );

@@ -18,6 +18,8 @@ export interface Caller {
   readonly isAdmin: boolean;
   readonly requestId: string;
   readonly signal?: AbortSignal;
+  /** Of a request with an Idempotency-Key: whose key, and what stands for the request. */
+  readonly idempotency?: { readonly scope: string; readonly hash: string };
 }
 
 export type Target = RequestTarget;
@@ -321,6 +323,16 @@ export interface PageRequest {
   readonly cursor?: string;
 }
 
+/** What a request with an Idempotency-Key was answered in an earlier run of the service. */
+export interface RecoveredAnswer {
+  readonly scope: string;
+  readonly hash: string;
+  readonly timeMs: number;
+  /** Kind of the command that it was. */
+  readonly command: string;
+  readonly value: unknown;
+}
+
 /** The one door between HTTP and the kernel. Every fault is returned; a rejected promise is our bug. */
 export interface Coordinator extends TaskCalls {
   image(): ImageView;
@@ -368,6 +380,8 @@ export interface Coordinator extends TaskCalls {
   rule(id: string): RuleView | undefined;
   /** Turns a fault into the problem document the edge sends. */
   problem(fault: Fault): Problem;
+  /** Answers that a repeat of their request gets again, oldest first. Empty when nothing was recovered. */
+  recoveredAnswers(): readonly RecoveredAnswer[];
   /** First retained and last event sequence. */
   eventRange(): { readonly first: number; readonly last: number };
   /** Retained events with sequence > after, oldest first, at most `limit`. */

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { RecoveredAnswer } from '../coordinator/index.ts';
 import type { App } from './app-type.ts';
-import { createIdempotencyStore, type StoredAnswer } from './idempotency.ts';
+import { createIdempotencyStore, type RestoredAnswer, type StoredAnswer } from './idempotency.ts';
 import { sendFault } from './problem.ts';
 import { edgeFault } from './rules.ts';
 
@@ -18,6 +19,9 @@ function replay(reply: FastifyReply, answer: StoredAnswer): FastifyReply {
 /** Installs the hooks; needs `request.caller` and the raw body's hash (see {@link hashRequest}). */
 export function installIdempotency(app: App): void {
   const store = createIdempotencyStore(app.services.clock);
+  app.services.state.onReady((coordinator) => {
+    for (const recovered of coordinator.recoveredAnswers()) store.restore(recoveredEntry(recovered));
+  });
 
   app.addHook('preValidation', async (request, reply) => {
     const key = request.headers['idempotency-key'];
@@ -26,8 +30,9 @@ export function installIdempotency(app: App): void {
       return sendFault(reply, edgeFault('http.header', 'Idempotency-Key must be 1 to 255 printable ASCII characters.'));
     }
     const scope = `${request.caller.tenant}\n${key}`;
+    const hash = requestHash(request);
     for (;;) {
-      const begun = store.begin(scope, requestHash(request));
+      const begun = store.begin(scope, hash);
       if (begun.kind === 'conflict') {
         return sendFault(
           reply,
@@ -35,7 +40,7 @@ export function installIdempotency(app: App): void {
         );
       }
       if (begun.kind === 'first') {
-        request.idempotency = { scope, owns: true };
+        request.idempotency = { scope, hash, owns: true };
         return undefined;
       }
       const answer = await begun.answer;
@@ -59,6 +64,22 @@ export function installIdempotency(app: App): void {
   app.addHook('onResponse', async (request) => {
     if (request.idempotency?.owns === true) store.finish(request.idempotency.scope, undefined);
   });
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** An answer of an earlier run as it was sent then. Only attaching creates something that has a place of its own. */
+function recoveredEntry({ scope, hash, timeMs, command, value }: RecoveredAnswer): RestoredAnswer {
+  const { id } = value as { readonly id?: unknown };
+  const isCreated = command === 'attach';
+  const location = isCreated ? { location: `/v1/attachments/${String(id)}` } : {};
+  const headers = { 'content-type': JSON_TYPE, ...location };
+  return {
+    scope,
+    hash,
+    sinceMs: timeMs,
+    answer: { status: isCreated ? 201 : 200, headers, body: JSON.stringify(value) },
+  };
 }
 
 function keptHeaders(reply: FastifyReply): Record<string, string> {

@@ -16,11 +16,22 @@ export type Begin =
   /** Resolves undefined when the first request ended without an answer worth keeping: try again. */
   | { readonly kind: 'wait'; readonly answer: Promise<StoredAnswer | undefined> };
 
+/** An answer of an earlier run of the service. */
+export interface RestoredAnswer {
+  readonly scope: string;
+  readonly hash: string;
+  /** Milliseconds since 1970. */
+  readonly sinceMs: number;
+  readonly answer: StoredAnswer;
+}
+
 export interface IdempotencyStore {
   /** `scope` is tenant and key, `hash` stands for the whole request. */
   begin(scope: string, hash: string): Begin;
   /** Ends what `begin` answered `first` to; without an answer the key is free again. */
   finish(scope: string, answer: StoredAnswer | undefined): void;
+  /** Oldest first, before any request. */
+  restore(restored: RestoredAnswer): void;
   readonly size: number;
 }
 
@@ -40,6 +51,9 @@ interface Entry {
   bytes: number;
   isPending: boolean;
 }
+
+/** About what an entry takes in memory. */
+const bytesOf = (scope: string, answer: StoredAnswer): number => Buffer.byteLength(answer.body) + scope.length + 200;
 
 export function createIdempotencyStore(clock: Clock, limits: IdempotencyLimits = IDEMPOTENCY_LIMITS): IdempotencyStore {
   // A Map keeps insertion order: the first key is the oldest.
@@ -73,6 +87,13 @@ export function createIdempotencyStore(clock: Clock, limits: IdempotencyLimits =
       entries.set(scope, { hash, expires: clock.now() + limits.ttlMs, settled, settle, bytes: 0, isPending: true });
       return { kind: 'first' };
     },
+    restore({ scope, hash, sinceMs, answer }) {
+      const size = bytesOf(scope, answer);
+      const entry = { hash, expires: sinceMs + limits.ttlMs, settle: () => {}, bytes: size, isPending: false };
+      entries.set(scope, { ...entry, settled: Promise.resolve(answer) });
+      bytes += size;
+      evict();
+    },
     finish(scope, answer) {
       const entry = entries.get(scope);
       if (entry?.isPending !== true) return;
@@ -80,7 +101,7 @@ export function createIdempotencyStore(clock: Clock, limits: IdempotencyLimits =
       if (answer === undefined) {
         drop(scope, entry);
       } else {
-        entry.bytes = Buffer.byteLength(answer.body) + scope.length + 200;
+        entry.bytes = bytesOf(scope, answer);
         bytes += entry.bytes;
       }
       entry.settle(answer);

@@ -6,3 +6,4 @@ export { createLogger, LOG_LEVELS, type LogLevel } from './logging.ts';
 export { EDGE_RULES } from './rules.ts';
 export { type RunningService, type StartOptions, startService } from './start.ts';
 export { createServiceState, type LoadingProgress, type ServicePhase, type ServiceState } from './state.ts';
+export { VERSION } from './version.ts';

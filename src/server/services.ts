@@ -31,6 +31,8 @@ declare module 'fastify' {
 
 export interface IdempotencyMark {
   readonly scope: string;
+  /** Stands for the whole request. */
+  readonly hash: string;
   readonly owns: boolean;
 }
 

@@ -43,4 +43,4 @@ export {
 } from './text-poke.ts';
 export { type PokePhases, TP_VEC_MAX, textPokeBp, textPokeBpBatch } from './text-poke-bp.ts';
 export { TextPokeQueue, textPokeBpAll } from './text-poke-queue.ts';
-export { resetText, restoreText, snapshotText, type TextSnapshot } from './text-snapshot.ts';
+export { loadText, resetText, restoreText, snapshotText, type TextSnapshot } from './text-snapshot.ts';

@@ -118,6 +118,23 @@ export class PokeHistory {
     return () => this.#onPoke.delete(listener);
   }
 
+  /** The newest records, oldest of them first. */
+  newest(limit: number): readonly PokeRecord[] {
+    const all = [...this.#sites.values()].flatMap(({ records }) => records);
+    return all
+      .sort((a, b) => a.sequence - b.sequence)
+      .slice(-limit)
+      .map(unpack);
+  }
+
+  /** Takes over records of an earlier run, oldest first; nobody is told. `sequence` is the number of the last poke of that run. */
+  restore(records: readonly PokeRecord[], sequence: number): void {
+    invariant(this.#sequence === 0, 'a history that has begun');
+    for (const { before, after, ...record } of records)
+      this.#store({ ...record, before: repack(before), after: repack(after) });
+    this.#sequence = sequence;
+  }
+
   state(): { readonly sequence: number; readonly records: number; readonly sites: number; readonly dropped: number } {
     return { sequence: this.#sequence, records: this.#records, sites: this.#sites.size, dropped: this.#dropped };
   }
@@ -206,6 +223,8 @@ function pack(bytes: Uint8Array): number | string {
   for (const byte of bytes) packed = packed * 256 + byte;
   return packed;
 }
+
+const repack = (hex: string): number | string => (hex.length > 2 * PACKED_MAX ? hex : Number.parseInt(hex, 16));
 
 function unpack(kept: Kept): PokeRecord {
   const hex = (packed: number | string): string =>

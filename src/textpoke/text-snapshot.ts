@@ -1,6 +1,7 @@
 import { invariant } from '../base/index.ts';
 import { type KernelText, memoryOf } from './kernel-text.ts';
 import { type PokeVector, UNPUBLISHED } from './poke-vector.ts';
+import { writeText } from './text-alias.ts';
 import { assertHeld, type TextMutexHeld } from './text-mutex.ts';
 
 /** Text and published vector at one moment, for {@link restoreText}. Holds the pages that differ from pristine. */
@@ -50,4 +51,17 @@ export function resetText(held: TextMutexHeld, text: KernelText): void {
   for (const segment of memory.segments) segment.dirty.clear();
   memory.vector = UNPUBLISHED;
   memory.generation += 1;
+}
+
+/**
+ * Puts bytes over pristine text and fills the rest with it: the text of an earlier run, before anybody uses this one. As {@link restoreText},
+ * not a poke.
+ */
+export function loadText(
+  held: TextMutexHeld,
+  text: KernelText,
+  runs: Iterable<{ readonly at: number; readonly bytes: Uint8Array }>,
+): void {
+  resetText(held, text);
+  for (const { at, bytes } of runs) writeText(held, text, at, bytes, 0, bytes.length);
 }

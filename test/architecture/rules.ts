@@ -14,6 +14,7 @@ export const ROOMS = [
   'cpu',
   'image',
   'insn',
+  'journal',
   'base',
 ] as const;
 
@@ -60,6 +61,7 @@ const outsideProblems = (path: string, target: string): readonly string[] =>
 
 /** Packages fenced to one file. */
 const FENCED: Readonly<Record<string, string>> = {
+  lmdb: 'src/journal/lmdb-store.ts',
   'async-mutex': 'src/textpoke/text-mutex.ts',
   'iced-x86': 'src/insn/iced.ts',
 };

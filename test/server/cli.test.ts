@@ -167,7 +167,7 @@ test('usage errors: exit status 2 and a caret', async (t) => {
     ['symbols --limit none', /positive integer/],
     ['ls --server http://', /neither http/],
     ['serve --strictness lax', /Allowed choices are safe, linux/],
-    ['serve --data /var/lib/ktextd', /durability is not built yet/],
+    ['serve --ephemeral --data /var/lib/ktextd', /exclude one another/],
     ['serve --listen nowhere', /HOST:PORT or unix:PATH/],
     ['serve --listen 0.0.0.0:0', /needs --token-file/],
     ['serve --token-file /nonexistent', /cannot read the token file/],

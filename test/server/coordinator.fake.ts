@@ -234,6 +234,7 @@ export function createFakeCoordinator(): FakeCoordinator {
       return ok({ id, verdict: 'detached', siteCount: 1, restored: [ADDRESS], cost: COST, sequence, warnings: [] });
     },
     poisoned: () => poison,
+    recoveredAnswers: () => [],
     eventRange: log.range,
     eventsAfter: log.after,
     onEvent: log.on,

@@ -58,7 +58,9 @@ export function sendNotReady(reply: FastifyReply, state: ServiceState): FastifyR
 export function callerOf(request: FastifyRequest, reply: FastifyReply): Caller {
   const who = request.caller ?? { client: 'anonymous', tenant: 'default', role: 'read' };
   const caller = { client: who.client, tenant: who.tenant, isAdmin: who.role === 'admin', requestId: request.id };
-  if (request.idempotency !== undefined) return caller;
+  const { idempotency } = request;
+  if (idempotency !== undefined)
+    return { ...caller, idempotency: { scope: idempotency.scope, hash: idempotency.hash } };
   const controller = new AbortController();
   reply.raw.once('close', () => {
     if (!reply.raw.writableFinished) controller.abort();

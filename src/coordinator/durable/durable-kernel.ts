@@ -1,0 +1,75 @@
+import type { Fault, Result } from '../../base/index.ts';
+import type { Journal } from '../../journal/index.ts';
+import type { KernelJournal, RanCommand } from '../command.ts';
+import type { Kernel } from '../kernel.ts';
+import type { Caller, RecoveredAnswer, ServiceEvent } from '../service.ts';
+import { entryOf } from './kernel-entry.ts';
+import { takeSnapshot } from './kernel-snapshot.ts';
+
+/** Records between two snapshots: what a recovery runs again at most. */
+export const SNAPSHOT_EVERY = 500;
+
+/** Writes a kernel's commands to a journal, shows events when they are on disk, and takes snapshots on the way. */
+export class DurableKernel implements KernelJournal {
+  /** Of earlier runs. */
+  readonly answers: readonly RecoveredAnswer[];
+  readonly #kernel: Kernel;
+  readonly #journal: Journal;
+  /** Newest event of each record that is not on disk yet, oldest first. */
+  readonly #unpublished: { readonly number: number; readonly lastEvent: number }[] = [];
+  readonly #snapshotEvery: number;
+  #snapshotAt: number;
+
+  constructor(
+    kernel: Kernel,
+    journal: Journal,
+    options: { readonly answers: readonly RecoveredAnswer[]; readonly snapshotEvery?: number },
+  ) {
+    this.answers = options.answers;
+    this.#snapshotEvery = options.snapshotEvery ?? SNAPSHOT_EVERY;
+    this.#kernel = kernel;
+    this.#journal = journal;
+    this.#snapshotAt = journal.lastSnapshot;
+    kernel.useJournal(this);
+  }
+
+  get failing(): Fault | undefined {
+    return this.#journal.failing;
+  }
+
+  write(ran: RanCommand<unknown>, caller: Caller, lastEvent: number): Promise<Result<number>> {
+    const ticket = this.#append(entryOf(ran, caller), lastEvent);
+    if (this.#journal.appended - this.#snapshotAt >= this.#snapshotEvery) this.snapshot();
+    return ticket;
+  }
+
+  writeEvent(event: ServiceEvent): void {
+    this.#append({ events: [event] }, event.sequence);
+  }
+
+  /** To be called between two commands. */
+  snapshot(): void {
+    this.#snapshotAt = this.#journal.appended;
+    this.#journal.snapshot(takeSnapshot(this.#kernel));
+  }
+
+  /** Everything up to this record is on disk: its events may be seen. */
+  onDurable(number: number): void {
+    let last = 0;
+    while (this.#unpublished[0] !== undefined && this.#unpublished[0].number <= number)
+      last = this.#unpublished.shift()?.lastEvent ?? last;
+    if (last > 0) this.#kernel.events.publish(last);
+  }
+
+  /** A last snapshot, so that the next start runs nothing again; then the journal is closed. Nothing may run any more. */
+  async close(): Promise<Result<void>> {
+    if (this.#journal.appended > this.#journal.lastSnapshot) this.snapshot();
+    return this.#journal.close();
+  }
+
+  #append(entry: unknown, lastEvent: number): Promise<Result<number>> {
+    const ticket = this.#journal.append(entry);
+    this.#unpublished.push({ number: this.#journal.appended, lastEvent });
+    return ticket;
+  }
+}

@@ -1,0 +1,36 @@
+import type { KernelState } from '../../registry/index.ts';
+import { loadText, type PokeRecord, type TextMutexHeld } from '../../textpoke/index.ts';
+import type { Kernel } from '../kernel.ts';
+import { decodeValue, encodeValue, type Json } from './value-codec.ts';
+
+/** Pokes that a snapshot carries, so that the newest changes still have their author after a restart. */
+const HISTORY_KEPT = 2_048;
+
+/** A kernel between two commands. */
+export interface KernelSnapshot {
+  readonly state: Json;
+  /** Text that is not pristine. */
+  readonly text: Json;
+  readonly history: Json;
+  readonly pokes: number;
+  /** Number of the newest event. */
+  readonly lastEvent: number;
+}
+
+export function takeSnapshot(kernel: Kernel): KernelSnapshot {
+  const { text } = kernel;
+  return {
+    state: encodeValue(kernel.state),
+    text: encodeValue(text.changedRanges().map(({ at, length }) => ({ at, bytes: text.bytes(at, length) }))),
+    history: encodeValue(text.history.newest(HISTORY_KEPT)),
+    pokes: text.history.state().sequence,
+    lastEvent: kernel.events.next - 1,
+  };
+}
+
+/** Makes a kernel that nobody has used yet what it was. The events are restored from the records. */
+export function restoreSnapshot(kernel: Kernel, held: TextMutexHeld, snapshot: KernelSnapshot): void {
+  kernel.state = decodeValue(snapshot.state) as KernelState;
+  loadText(held, kernel.text, decodeValue(snapshot.text) as { readonly at: number; readonly bytes: Uint8Array }[]);
+  kernel.text.history.restore(decodeValue(snapshot.history) as readonly PokeRecord[], snapshot.pokes);
+}

@@ -1,0 +1,50 @@
+import type { Key, RootDatabase } from 'lmdb';
+import type { JournalStore, StoreBatch, StoreKey } from './store.ts';
+
+/** Address space that the map may take; the file grows only as far as it is used. */
+const MAP_SIZE_BYTES = 64 * 2 ** 30;
+
+const lmdbKey = (key: StoreKey): Key[] => (key.kind === 'meta' ? ['meta'] : [key.kind, key.number]);
+
+/**
+ * The journal in an LMDB file in `folder`. One batch is one transaction, and its promise resolves after fdatasync: `overlappingSync` would
+ * answer before. Throws what LMDB says when the file cannot be opened or is no database.
+ */
+export async function openLmdbStore(
+  folder: string,
+  options: { readonly readOnly?: boolean } = {},
+): Promise<JournalStore> {
+  // Loaded only where there is something to keep: its binary costs time at the start.
+  const { open } = await import('lmdb');
+  const db: RootDatabase<Uint8Array, Key> = open({
+    path: `${folder}/journal.mdb`,
+    noSubdir: true,
+    encoding: 'binary',
+    overlappingSync: false,
+    mapSize: MAP_SIZE_BYTES,
+    readOnly: options.readOnly === true,
+  });
+  return {
+    commit: async (batch) => {
+      await db.transaction(() => write(db, batch));
+    },
+    get: (key) => db.getBinary(lmdbKey(key)),
+    *entries(kind) {
+      for (const { key, value } of db.getRange({ start: [kind, 0], end: [kind, Number.MAX_SAFE_INTEGER] }))
+        yield { number: Number((key as readonly Key[])[1]), value };
+    },
+    close: () => db.close(),
+  };
+}
+
+function write(db: RootDatabase<Uint8Array, Key>, batch: StoreBatch): void {
+  for (const { key, value } of batch.puts) db.putSync(lmdbKey(key), Buffer.from(value));
+  for (const [kind, below] of [
+    ['record', batch.dropRecordsBelow],
+    ['snapshot', batch.dropSnapshotsBelow],
+  ] as const) {
+    if (below === undefined) continue;
+    const keys = [...db.getKeys({ start: [kind, 0], end: [kind, below] })];
+    for (const key of keys) db.removeSync(key);
+  }
+}

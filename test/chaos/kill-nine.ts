@@ -1,0 +1,188 @@
+/**
+ * kill -9 at random moments under load. Goal: after each restart everything acknowledged is there, nothing is there twice or in half, the audit
+ * is clean. Method: a real process over a real directory; many clients attach and detach with Idempotency-Keys; the process is killed at a
+ * moment that follows from the seed; after the restart each request without an answer is repeated with its key, and then what the service
+ * lists must be exactly what clients were told.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Prng, seededPrng } from '../../src/base/index.ts';
+import { Oracle, type Wish } from './oracle.ts';
+import { type ServiceProcess, startProcess } from './service-process.ts';
+
+export interface KillOptions {
+  readonly seed: number;
+  readonly rounds: number;
+  readonly clients: number;
+  readonly onRound?: (round: number, total: KillTotals) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface KillTotals {
+  rounds: number;
+  acknowledged: number;
+  readyMsMax: number;
+  recoveryMsMax: number;
+  replayedMax: number;
+  repeated: number;
+}
+
+const FUNCTIONS = ['tcp_set_state', 'vfs_read', 'do_mmap', 'schedule', 'bpf_modify_return_test', 'security_file_open'];
+const HELD_MAX = 4;
+const KILL_AFTER_MS = { min: 5, max: 250 };
+
+const pick = <T>(random: Prng, all: readonly T[]): T => all[random.below(all.length)] as T;
+
+function anyBody(random: Prng): Wish['body'] {
+  const target = pick(random, FUNCTIONS);
+  switch (random.below(7)) {
+    case 0:
+      return { kind: 'kprobe', target };
+    case 1:
+      return { kind: 'kretprobe', target };
+    case 2:
+      return { kind: 'ftrace', target, options: { saveRegs: true } };
+    case 3:
+      return { kind: 'ftrace', target, options: { ipmodify: true } };
+    case 4:
+      return { kind: 'fexit', target };
+    case 5:
+      return { kind: 'livepatch', target };
+    default:
+      return { kind: 'fentry', target };
+  }
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: {
+    readonly id?: string;
+    readonly items?: readonly { readonly id: string }[];
+    readonly orphans?: readonly unknown[];
+  };
+}
+
+async function ask(address: string, client: string, method: string, path: string, wish?: Wish): Promise<Answer> {
+  const response = await fetch(`${address}${path}`, {
+    method,
+    headers: {
+      'x-ktextd-client': client,
+      ...(wish === undefined ? {} : { 'content-type': 'application/json', 'idempotency-key': wish.key }),
+    },
+    ...(wish === undefined ? {} : { body: JSON.stringify(wish.body) }),
+  });
+  return { status: response.status, body: (await response.json()) as Answer['body'] };
+}
+
+/** Sends an attach; an answer that never comes leaves it unanswered. 503 says "not acknowledged" without saying what became of it. */
+async function send(address: string, oracle: Oracle, wish: Wish): Promise<void> {
+  oracle.unansweredAttaches.add(wish);
+  const { status, body } = await ask(address, wish.client, 'POST', '/v1/attachments', wish);
+  if (status === 503) return;
+  assert.ok(status === 201 || (status >= 400 && status < 500), `${status} ${JSON.stringify(body)}`);
+  oracle.attachAnswered(wish, status === 201 ? body.id : undefined);
+}
+
+async function leave(address: string, oracle: Oracle, client: string, id: string): Promise<void> {
+  oracle.unansweredDetaches.add(id);
+  const { status } = await ask(address, client, 'DELETE', `/v1/attachments/${id}`);
+  if (status === 200 || status === 404) oracle.detachAnswered(id);
+  else if (status !== 503) oracle.unansweredDetaches.delete(id);
+}
+
+interface Load {
+  readonly address: string;
+  readonly oracle: Oracle;
+  readonly round: number;
+  isOver: boolean;
+}
+
+/** One client until the process dies under it. */
+async function client(load: Load, name: string, random: Prng): Promise<void> {
+  for (let turn = 0; !load.isOver; turn++) {
+    const held = [...load.oracle.attached].filter(([, wish]) => wish.client === name).map(([id]) => id);
+    try {
+      if (held.length >= HELD_MAX || (held.length > 0 && random.below(3) === 0))
+        await leave(load.address, load.oracle, name, pick(random, held));
+      else {
+        const wish = { key: `${name}-${load.round}-${turn}`, client: name, body: anyBody(random) };
+        await send(load.address, load.oracle, wish);
+      }
+    } catch (error) {
+      if (error instanceof TypeError) return;
+      throw error;
+    }
+  }
+}
+
+/** Repeats what was never answered, then compares. */
+async function settle(service: ServiceProcess, oracle: Oracle, totals: KillTotals): Promise<void> {
+  const { address } = service;
+  for (const wish of [...oracle.unansweredAttaches]) {
+    totals.repeated += 1;
+    await send(address, oracle, wish);
+  }
+  for (const id of [...oracle.unansweredDetaches]) {
+    totals.repeated += 1;
+    await leave(address, oracle, oracle.attached.get(id)?.client ?? 'auditor', id);
+  }
+  const listed = await ask(address, 'auditor', 'GET', '/v1/attachments?limit=1000');
+  oracle.check(listed.body.items ?? []);
+  const audit = await ask(address, 'auditor', 'GET', '/v1/audit');
+  assert.deepEqual(audit.body.orphans, [], 'bytes that nobody accounts for');
+}
+
+/** Throws what was found, with the line that replays it. */
+export async function killRounds(options: KillOptions): Promise<KillTotals> {
+  const { seed, rounds, clients } = options;
+  const root = mkdtempSync(join(tmpdir(), 'ktextd-kill-'));
+  const [data, cache] = [join(root, 'data'), join(root, 'cache')];
+  const random = seededPrng(seed);
+  const totals: KillTotals = {
+    rounds: 0,
+    acknowledged: 0,
+    readyMsMax: 0,
+    recoveryMsMax: 0,
+    replayedMax: 0,
+    repeated: 0,
+  };
+  const oracle = new Oracle();
+  let service: ServiceProcess | undefined;
+  try {
+    for (let round = 0; round < rounds && options.signal?.aborted !== true; round++) {
+      service = await startProcess(data, cache);
+      if (round > 0) note(totals, service);
+      await settle(service, oracle, totals);
+      const load: Load = { address: service.address, oracle, round, isOver: false };
+      const running = Array.from({ length: clients }, (_, i) => client(load, `client-${i}`, seededPrng(random.u32())));
+      const { min, max } = KILL_AFTER_MS;
+      const moment = min + random.below(max - min);
+      await new Promise((resolve) => setTimeout(resolve, moment));
+      await service.kill();
+      load.isOver = true;
+      await Promise.all(running);
+      totals.rounds += 1;
+      totals.acknowledged = oracle.acknowledged;
+      options.onRound?.(round, totals);
+    }
+    service = await startProcess(data, cache);
+    note(totals, service);
+    await settle(service, oracle, totals);
+    assert.equal(await service.stop(), 0);
+    return totals;
+  } catch (error) {
+    const replay = `replay: npm run chaos -- kill --seed ${seed} --rounds ${rounds} --clients ${clients}`;
+    throw new Error(`${replay}\nin round ${totals.rounds}: ${(error as Error).message}`, { cause: error });
+  } finally {
+    await service?.kill();
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+function note(totals: KillTotals, { readyMs, recoveryMs, replayed }: ServiceProcess): void {
+  totals.readyMsMax = Math.max(totals.readyMsMax, readyMs);
+  totals.recoveryMsMax = Math.max(totals.recoveryMsMax, recoveryMs);
+  totals.replayedMax = Math.max(totals.replayedMax, replayed);
+}
