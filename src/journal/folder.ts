@@ -5,7 +5,8 @@ import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { err, type Fault, ok, type Result } from '../base/index.ts';
-import { openLmdbStore } from './lmdb-store.ts';
+import { corrupt } from './faults.ts';
+import { DamagedFile, openLmdbStore } from './lmdb-store.ts';
 import type { JournalStore } from './store.ts';
 
 export interface JournalFolder {
@@ -22,7 +23,7 @@ const unusable = (folder: string, error: unknown): Fault => ({
 
 /**
  * Opens the store in `folder`. One process at a time: the lock is a listening socket, which the system takes away with its process, however
- * that ends. Faults: EBUSY `journal.in-use`, EIO `journal.unusable`.
+ * that ends. Faults: EBUSY `journal.in-use`, EIO `journal.corrupt`, EIO `journal.unusable`.
  */
 export async function openJournalFolder(folder: string): Promise<Result<JournalFolder>> {
   try {
@@ -42,7 +43,7 @@ export async function openJournalFolder(folder: string): Promise<Result<JournalF
     };
     return ok({ store, close });
   } catch (error) {
-    return err(unusable(folder, error));
+    return err(error instanceof DamagedFile ? corrupt(`${error.message}.`) : unusable(folder, error));
   }
 }
 

@@ -1,5 +1,11 @@
 import type { Key, RootDatabase } from 'lmdb';
+import { lmdbFileDamage } from './lmdb-file.ts';
 import type { JournalStore, StoreBatch, StoreKey } from './store.ts';
+
+export const JOURNAL_FILE = 'journal.mdb';
+
+/** The file would end the process if it were opened. */
+export class DamagedFile extends Error {}
 
 /** Address space that the map may take; the file grows only as far as it is used. */
 const MAP_SIZE_BYTES = 64 * 2 ** 30;
@@ -16,8 +22,11 @@ export async function openLmdbStore(
 ): Promise<JournalStore> {
   // Loaded only where there is something to keep: its binary costs time at the start.
   const { open } = await import('lmdb');
+  const path = `${folder}/${JOURNAL_FILE}`;
+  const damage = lmdbFileDamage(path);
+  if (damage !== undefined) throw new DamagedFile(`${path} is damaged: ${damage}`);
   const db: RootDatabase<Uint8Array, Key> = open({
-    path: `${folder}/journal.mdb`,
+    path,
     noSubdir: true,
     encoding: 'binary',
     overlappingSync: false,
