@@ -7,16 +7,8 @@ import { SYSCTL } from '../views.ts';
 
 /** Every command that a journal may hold, by its kind. */
 export const COMMANDS: ReadonlyMap<string, Command<never, unknown>> = new Map(
-  [
-    ATTACH,
-    DETACH,
-    SET_ENABLED,
-    RESET,
-    SYSCTL,
-    NEW_TASK,
-    MOVE_TASK,
-    END_TASK,
-    FORCE,
-    TRANSITION_WORK,
-  ].map((command) => [command.kind, command]),
+  [ATTACH, DETACH, SET_ENABLED, RESET, SYSCTL, NEW_TASK, MOVE_TASK, END_TASK, FORCE, TRANSITION_WORK].map((command) => [
+    command.kind,
+    command,
+  ]),
 );
