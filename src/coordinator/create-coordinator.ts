@@ -5,6 +5,7 @@ import { audit } from './audit.ts';
 import { Calls } from './calls.ts';
 import { attach, detach, setEnabled } from './commands.ts';
 import type { DurableKernel } from './durable/durable-kernel.ts';
+import type { EventLog } from './event-log.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { pageOf } from './paging.ts';
 import { siteOf, textView } from './places.ts';
@@ -61,6 +62,12 @@ function textMutexView(kernel: Kernel): TextMutexView {
   });
   return { ...state, waitMs: numbers(state.waitMs), holdMs: numbers(state.holdMs) };
 }
+
+const eventCalls = (events: EventLog): Pick<Coordinator, 'eventRange' | 'eventsAfter' | 'onEvent'> => ({
+  eventRange: () => events.range(),
+  eventsAfter: (after, limit) => events.after(after, limit),
+  onEvent: (listener) => events.onEvent(listener),
+});
 
 /** Ties image, registry and textpoke together behind the one interface that the edge serves. */
 export const createCoordinator = (options: KernelOptions): Coordinator => coordinatorOf(new Kernel(options));
@@ -120,9 +127,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     rule: (id) => RULES.get(id) ?? COORDINATOR_RULES.get(id),
     problem: (fault) => toProblem(world, fault),
     recoveredAnswers: () => durable?.answers ?? [],
-    eventRange: () => events.range(),
-    eventsAfter: (after, limit) => events.after(after, limit),
-    onEvent: (listener) => events.onEvent(listener),
+    ...eventCalls(events),
     onTextMutex: (listener) => {
       kernel.mutexListeners.add(listener);
       return () => kernel.mutexListeners.delete(listener);
