@@ -10,6 +10,7 @@ import {
   type Decision,
   decideAttach,
   decideDetach,
+  decideOptimizer,
   ftraceLocation,
   initialState,
   type KernelState,
@@ -49,6 +50,8 @@ export interface Lab {
     kernel: MatrixKernel,
     place: number,
   ): { readonly kernel: MatrixKernel; readonly warnings: readonly string[]; readonly fault?: string };
+  /** The kprobe optimizer's run, when it owes something. */
+  settle(kernel: MatrixKernel): MatrixKernel;
   /** What is wrong with the text; empty when every changed byte is what its owners say. */
   audit(kernel: MatrixKernel): readonly string[];
   /** Calls the function: what is wrong with who fired and what it returned. Empty when the lab has no machine. */
@@ -129,6 +132,14 @@ export function makeLab(image: KernelImage, strictness: Strictness, machine?: Ma
       const { outcome, warnings } = decision;
       const fault = outcome.kind === 'refused' ? { fault: outcome.fault.rule } : {};
       return { kernel: after(kernel, decision), warnings, ...fault };
+    },
+    settle(kernel) {
+      let settled = kernel;
+      while (settled.state.optimizer.isKicked) {
+        const { state, ops } = decideOptimizer(world, settled.state, settled.text);
+        settled = { state, text: settled.text.after(ops) };
+      }
+      return settled;
     },
     audit: (kernel) => audit(world, kernel, base),
     call: (kernel) => (machine === undefined ? [] : firingProblems(machine, world, kernel, places)),

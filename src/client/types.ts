@@ -325,6 +325,7 @@ export interface PlanCostAnswer {
     readonly rcu_tasks_trace: number;
   };
   readonly estimate: EstimateAnswer | null;
+  readonly later: { readonly pokes: number; readonly batches: number; readonly syncRounds: number } | null;
 }
 
 export interface PlanRequest {

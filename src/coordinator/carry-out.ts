@@ -43,7 +43,9 @@ export function carryOut(
 ): PokeSummary {
   let total = NO_POKES;
   for (const op of ops) {
-    const by: PokeAuthor = { ...author, reason: op.what };
+    // What the kernel does by itself is done for one owner here, for another there.
+    const owner = 'attachment' in op && op.attachment !== undefined ? { attachment: op.attachment } : {};
+    const by: PokeAuthor = { ...author, ...owner, reason: op.what };
     switch (op.kind) {
       case 'install':
         textPokeCopy(held, text, { at: textOffset(op.at), bytes: op.bytes, by });
@@ -51,8 +53,12 @@ export function carryOut(
       case 'remove':
         textPokeSet(held, text, { at: textOffset(op.at), length: op.expected.length, by });
         break;
-      case 'byte':
-        total = addSummaries(total, done(runPhases(textPokeThenSync(held, text, entry(op, by)), machine)));
+      case 'byte': {
+        const poke = { ...entry(op, by), ...(op.notExecuting === undefined ? {} : { notExecuting: op.notExecuting }) };
+        total = addSummaries(total, done(runPhases(textPokeThenSync(held, text, poke), machine)));
+        break;
+      }
+      case 'wait':
         break;
       case 'poke': {
         const poked = { ...entry(op, by), ...(op.emulate === undefined ? {} : { emulate: op.emulate }) };

@@ -9,8 +9,8 @@ import {
   decideSetEnabled,
   OverlayText,
   refuse,
-  type TextOp,
 } from '../registry/index.ts';
+import { announcePokes, PLACES_IN_EVENT } from './announce-pokes.ts';
 import { areShown, attachmentView, costAnswer, shownSites, siteAnswers, wireAddress } from './answers.ts';
 import type { Command, CommandTurn } from './command.ts';
 import { type Cost, granted, type Kernel } from './kernel.ts';
@@ -21,27 +21,9 @@ import { SITE_REVISION } from './rules.ts';
 import type { AttachAnswer, AttachmentView, AttachRequest, Caller, DetachAnswer } from './service.ts';
 import { announceTransition } from './transition-events.ts';
 
-/** Places named in an event; the rest is a count. */
-const PLACES_IN_EVENT = 8;
-
 function placesOf(kernel: Kernel, sites: readonly number[]): readonly string[] {
   const view = kernel.view();
   return sites.slice(0, PLACES_IN_EVENT).map((site) => view.place(site));
-}
-
-export function announcePokes(kernel: Kernel, caller: Caller, attachment: string | null, ops: readonly TextOp[]): void {
-  const view = kernel.view();
-  for (const op of ops) {
-    const changes = op.kind === 'batch' ? op.changes : [{ at: op.at }];
-    kernel.events.append('poke', {
-      client: caller.client,
-      attachment,
-      primitive: op.kind,
-      reason: op.what,
-      count: changes.length,
-      places: changes.slice(0, PLACES_IN_EVENT).map((change) => view.place(change.at)),
-    });
-  }
 }
 
 export function reject(

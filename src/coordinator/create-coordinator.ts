@@ -7,6 +7,7 @@ import { attach, detach, setEnabled } from './commands.ts';
 import type { DurableKernel } from './durable/durable-kernel.ts';
 import type { EventLog } from './event-log.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
+import { startOptimizer, waitForKprobeOptimizer } from './kprobe-optimizer.ts';
 import { pageOf } from './paging.ts';
 import { siteOf, textView } from './places.ts';
 import { plan, unknownSteps } from './plan.ts';
@@ -76,7 +77,7 @@ export const createCoordinator = (options: KernelOptions): Coordinator => coordi
 export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordinator {
   const { world, events } = kernel;
   const calls = new Calls(kernel);
-  const stopTransitionWorker = startTransitionWorker(kernel);
+  const stopWorkers = [startTransitionWorker(kernel), startOptimizer(kernel)];
   return {
     image: () => imageView(kernel),
     reset: (caller, all) => reset(kernel, caller, all),
@@ -133,8 +134,10 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
       return () => kernel.mutexListeners.delete(listener);
     },
     call: (caller, request) => calls.call(caller, request),
+    waitForKprobeOptimizer: () => waitForKprobeOptimizer(kernel),
     close: async () => {
-      stopTransitionWorker();
+      for (const stop of stopWorkers) stop();
+      await waitForKprobeOptimizer(kernel);
       await kernel.mutex.run({ client: 'service', what: 'drain' }, () => undefined);
       await calls.close();
       await durable?.close();

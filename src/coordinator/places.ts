@@ -1,5 +1,5 @@
 import { err, formatAddress, ok, type Result, toAddress, toHex } from '../base/index.ts';
-import { disassemble, INT3_INSN_OPCODE } from '../insn/index.ts';
+import { disassemble, INT3_INSN_OPCODE, JMP32_INSN_SIZE as JUMP_SIZE } from '../insn/index.ts';
 import {
   ftraceLocation,
   locate,
@@ -44,18 +44,23 @@ function ownersIn(view: Txn, start: number, length: number): readonly SiteOwner[
 
 type Instruction = TextView['instructions'][number];
 
-/** Live text with the bytes that int3 of kprobes hide put back, so that what follows a probe is decoded from its true start. */
-function withoutInt3(
+/** What is shown before the instruction that a probe hides. */
+const PROBE_TEXTS = { int3: 'int3   # kprobe, hides: ', jump: 'jmp kprobe_optinsn_slot   # kprobe, hides: ' } as const;
+
+/** Live text with the bytes that kprobes hide put back, so that what follows a probe is decoded from its true start. */
+function withoutKprobes(
   view: Txn,
   start: number,
   live: Uint8Array,
-): { readonly bytes: Uint8Array; readonly probed: ReadonlySet<number> } {
+): { readonly bytes: Uint8Array; readonly probed: ReadonlyMap<number, string> } {
   const bytes = live.slice();
-  const probed = new Set<number>();
+  const probed = new Map<number, string>();
   for (const [at, entry] of view.kprobeTable) {
-    if (at < start || at >= start + live.length || entry.isFtrace || live[at - start] !== INT3_INSN_OPCODE) continue;
-    bytes[at - start] = entry.opcode;
-    probed.add(at);
+    if (entry.first === 'original' || at + JUMP_SIZE <= start || at >= start + live.length) continue;
+    const hidden = [entry.opcode, ...(entry.opt?.copied ?? [])];
+    for (const [i, byte] of hidden.entries())
+      if (at + i >= start && at + i < start + live.length) bytes[at + i - start] = byte;
+    probed.set(at, PROBE_TEXTS[entry.first]);
   }
   return { bytes, probed };
 }
@@ -70,11 +75,11 @@ function instructions(view: Txn, start: number, live: Uint8Array): readonly Inst
     if (symbol === undefined) return undefined;
     return symbol.address === address ? symbol.name : `${symbol.name}+0x${(address - symbol.address).toString(16)}`;
   };
-  const { bytes, probed } = withoutInt3(view, start, live);
+  const { bytes, probed } = withoutKprobes(view, start, live);
   return disassemble(bytes, start, base, symbolize).map((insn) => ({
     address: wireAddress(world, insn.offset),
     bytes: toHex(live.subarray(insn.offset - start, insn.offset - start + insn.length)),
-    text: probed.has(insn.offset) ? `int3   # kprobe, hides: ${insn.text}` : insn.text,
+    text: `${probed.get(insn.offset) ?? ''}${insn.text}`,
     target: insn.target === undefined ? null : formatAddress(toAddress(base, insn.target)),
   }));
 }

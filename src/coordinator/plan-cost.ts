@@ -2,7 +2,14 @@
  * What a step would cost. Pokes, batches, sync rounds and grace periods follow from the ops and are what attaching then does; the estimate
  * is something else: what people published about real machines, named with its source, and nothing here was measured by this service.
  */
-import { type Attachment, forecast, type GracePeriod, type TextOp } from '../registry/index.ts';
+import {
+  type Attachment,
+  forecast,
+  type GracePeriod,
+  type KernelState,
+  type OpCost,
+  type TextOp,
+} from '../registry/index.ts';
 import { costAnswer } from './answers.ts';
 import type { EstimateAnswer, PlanCostAnswer } from './service.ts';
 
@@ -16,7 +23,10 @@ const NO_GRACES: Readonly<Record<GracePeriod, number>> = {
 /** Grace periods that must pass before generated code is freed, by kind. */
 export function gracesOf(ops: readonly TextOp[]): Readonly<Record<GracePeriod, number>> {
   const graces = { ...NO_GRACES };
-  for (const op of ops) if (op.kind === 'remove') for (const grace of op.after) graces[grace] += 1;
+  for (const op of ops) {
+    if (op.kind === 'remove') for (const grace of op.after) graces[grace] += 1;
+    else if (op.kind === 'wait') graces[op.period] += 1;
+  }
   return graces;
 }
 
@@ -81,8 +91,32 @@ export function estimateOf(attachment: Attachment, isDetach: boolean): EstimateA
   };
 }
 
-export const planCost = (ops: readonly TextOp[], estimate: EstimateAnswer | null = null): PlanCostAnswer => ({
+/**
+ * What the optimizer's next run writes: int3 to jump is a batch of its own for each probe; back again are two writes, and a third where the
+ * int3 goes, too.
+ */
+function owedByOptimizer({ optimizer, kprobeTable }: KernelState): OpCost | null {
+  if (!optimizer.isKicked) return null;
+  const { optimizing, unoptimizing, freeing } = optimizer;
+  const disarmed = [...unoptimizing, ...freeing].filter((addr) => kprobeTable.get(addr)?.isDisabled === true).length;
+  // A probe that was queued may have left again.
+  if (optimizing.size + unoptimizing.size + freeing.size === 0) return null;
+  return {
+    pokes: optimizing.size + 2 * unoptimizing.size + disarmed,
+    batches: optimizing.size,
+    syncRounds: 3 * optimizing.size + 2 * unoptimizing.size + disarmed,
+  };
+}
+
+export const NO_COST: PlanCostAnswer = { ...costAnswer(forecast([])), graces: NO_GRACES, estimate: null, later: null };
+
+export const planCost = (
+  ops: readonly TextOp[],
+  estimate: EstimateAnswer | null,
+  next: KernelState,
+): PlanCostAnswer => ({
   ...costAnswer(forecast(ops)),
   graces: gracesOf(ops),
   estimate,
+  later: owedByOptimizer(next),
 });

@@ -10,13 +10,11 @@ import {
 } from '../registry/index.ts';
 import { SITES_SHOWN, siteAnswers } from './answers.ts';
 import type { PlanKernel } from './kernel.ts';
-import { estimateOf, planCost } from './plan-cost.ts';
+import { estimateOf, NO_COST, planCost } from './plan-cost.ts';
 import { after, plannedId, present, type Situation, tryStep } from './plan-situation.ts';
 import { toProblem } from './problem.ts';
 import { type TrialBudget, trialBudget, withTriedRemedies } from './remedies.ts';
 import type { Caller, PlanAnswer, PlanStep, PlanStepAnswer } from './service.ts';
-
-const NO_COST = planCost([]);
 
 /** Decisions that all refusals of one plan may spend on trying remedies. */
 const TRIALS_OF_A_PLAN = 400;
@@ -111,7 +109,7 @@ function grantedStep(
     verdict: verdict === 'changed' ? 'attached' : verdict,
     sites: siteAnswers(readOnly(kernel.world, next.state, next.text), shown, before.text, next.text),
     siteCount: attachment.sites.length,
-    cost: planCost(decision.ops, estimateOf(attachment, verdict === 'detached')),
+    cost: planCost(decision.ops, estimateOf(attachment, verdict === 'detached'), next.state),
     warnings: decision.warnings,
   };
 }

@@ -4,6 +4,7 @@ import { resetText } from '../textpoke/index.ts';
 import type { Command, CommandTurn } from './command.ts';
 import { detachOne } from './commands.ts';
 import type { Kernel } from './kernel.ts';
+import { finishOptimizer } from './kprobe-optimizer.ts';
 import type { Caller, ResetAnswer } from './service.ts';
 import { END_TASK } from './tasks.ts';
 import { TRANSITION_WORK } from './transitions.ts';
@@ -36,6 +37,7 @@ export const RESET: Command<{ readonly all: boolean }, ResetAnswer> = {
       const done = detachOne({ ...turn, caller: asAdmin }, id);
       if (!done.ok && !all) return done;
     }
+    finishOptimizer(turn);
     if (all) {
       resetText(held, kernel.text);
       kernel.state = { ...initialState(kernel.world), revisions: kernel.state.revisions };

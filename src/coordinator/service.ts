@@ -59,6 +59,8 @@ export interface PlanCostAnswer extends CostAnswer {
   /** Grace periods that must pass before generated code is freed. */
   readonly graces: Readonly<Record<GracePeriod, number>>;
   readonly estimate: EstimateAnswer | null;
+  /** What the kprobe optimizer owes after the step, for this and all earlier ones: it writes that later and by itself. */
+  readonly later: Pick<CostAnswer, 'pokes' | 'batches' | 'syncRounds'> | null;
 }
 
 export interface AttachAnswer {
@@ -390,6 +392,11 @@ export interface Coordinator extends TaskCalls {
   onEvent(listener: (event: ServiceEvent) => void): () => void;
   /** Calls back at each turn of text_mutex; returns the unsubscriber. As {@link onEvent}, it must return at once. */
   onTextMutex(listener: TextMutexListener): () => void;
+  /**
+   * Runs the kprobe optimizer until it owes nothing, without waiting for its delay: probes that can are jumps then, and what was disarmed is out of
+   * text. It runs by itself a few jiffies after it was kicked.
+   */
+  waitForKprobeOptimizer(): Promise<void>;
   /** Refuses new commands (ECANCELED `service.stopping`), waits for the text_mutex queue to drain. */
   close(): Promise<void>;
   /** The first invariant violation, when there was one: writes are refused from then on, reads go on. */

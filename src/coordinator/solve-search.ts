@@ -38,7 +38,7 @@ function workOf(ops: readonly TextOp[]): number {
   let bytes = 0;
   for (const op of ops) {
     if (op.kind === 'batch') bytes += op.changes.length * 5;
-    else bytes += op.kind === 'remove' ? op.expected.length : op.bytes.length;
+    else if (op.kind !== 'wait') bytes += op.kind === 'remove' ? op.expected.length : op.bytes.length;
   }
   return 1 + bytes / BYTES_OF_WORK;
 }
@@ -132,7 +132,9 @@ function signature(state: KernelState, sites: readonly number[], functions: read
     });
     return [
       state.records.get(site) ?? null,
-      entry === undefined ? null : [entry.isAggregate, entry.isDisabled, entry.hasPostHandler, entry.children.length],
+      entry === undefined
+        ? null
+        : [entry.isAggregate, entry.isDisabled, entry.hasPostHandler, entry.children.length, entry.first],
       ops.map(String).sort(),
     ];
   });

@@ -13,9 +13,10 @@ import {
   type Txn,
   taskUnknown,
 } from '../registry/index.ts';
+import { announcePokes } from './announce-pokes.ts';
 import { wireAddress } from './answers.ts';
 import type { Command, CommandTurn } from './command.ts';
-import { announcePokes, reject } from './commands.ts';
+import { reject } from './commands.ts';
 import type { Kernel } from './kernel.ts';
 import { pageOf } from './paging.ts';
 import type { Caller } from './service.ts';

@@ -1,9 +1,10 @@
 /** A livepatch's transition while it goes on: its worker's attempts, force, and what is told of it. */
 import { err, ok, type Result } from '../base/index.ts';
 import { decideForce, decideTransitionWork, TRANSITION_RETRY_MS } from '../registry/index.ts';
+import { announcePokes } from './announce-pokes.ts';
 import { attachmentView } from './answers.ts';
 import type { Command } from './command.ts';
-import { announcePokes, announceReplaced, own, reject } from './commands.ts';
+import { announceReplaced, own, reject } from './commands.ts';
 import { DelayedWork } from './delayed-work.ts';
 import type { Kernel } from './kernel.ts';
 import type { AttachmentView, Caller } from './service.ts';

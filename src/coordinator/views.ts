@@ -1,7 +1,8 @@
 import { ok, type Result } from '../base/index.ts';
 import { decideSysctl } from '../registry/index.ts';
+import { announcePokes } from './announce-pokes.ts';
 import type { Command } from './command.ts';
-import { announcePokes, reject } from './commands.ts';
+import { reject } from './commands.ts';
 import type { Kernel } from './kernel.ts';
 import type { Caller, SysctlView } from './service.ts';
 

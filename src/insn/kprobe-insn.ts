@@ -69,6 +69,20 @@ export function prepareKprobeInsn(
     : { kind: 'emulate', insn, how: decision.emulation, ...closed };
 }
 
+/**
+ * __copy_instruction: an instruction as it has to be elsewhere, its %rip-relative displacement moved along; undefined when it may not be copied.
+ * Parameters as {@link prepareKprobeInsn}'s.
+ */
+export function copyKprobeInsn(
+  bytes: Uint8Array,
+  from: number,
+  slotAt: number,
+): { readonly insn: Insn; readonly copy: Uint8Array } | undefined {
+  const insn = decodeInsn(bytes, from);
+  const copy = insn === undefined ? undefined : copyInstruction(bytes, insn, slotAt);
+  return insn === undefined || copy === undefined || 'kind' in copy ? undefined : { insn, copy };
+}
+
 /** The copy with its %rip-relative displacement moved along, or why there is none. */
 function copyInstruction(bytes: Uint8Array, insn: Insn, slotAt: number): Uint8Array | PreparedKprobeInsn {
   if (insn.isForcedEmulation)

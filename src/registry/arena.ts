@@ -47,9 +47,9 @@ export function install(
 export function remove(txn: Txn, at: number, after: readonly GracePeriod[]): void {
   const allocation = txn.arena.allocations.get(at);
   invariant(allocation !== undefined, () => `nothing generated at _text+0x${at.toString(16)}`);
+  txn.emit({ kind: 'remove', at, expected: allocation.bytes, what: allocation.what, after });
   txn.arena.allocations.delete(at);
   txn.arena.free.set(allocation.size, [...(txn.arena.free.get(allocation.size) ?? []), at]);
-  txn.emit({ kind: 'remove', at, expected: allocation.bytes, what: allocation.what, after });
 }
 
 /** An address for a data object (a struct ftrace_ops, a counter) outside text. */

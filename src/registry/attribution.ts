@@ -6,6 +6,7 @@ import { allLinks, trampolineSite } from './bpf/trampoline.ts';
 import { addressCurrent } from './ftrace/records.ts';
 import { jumpLabelBytes } from './jump-label/owned-bytes.ts';
 import { withBreakpoints } from './kgdb/owned-bytes.ts';
+import { standingBytes } from './kprobe/entry.ts';
 import { REC } from './model/flags.ts';
 import { siteFacts } from './site-view.ts';
 import { staticCallBytes } from './static-call/owned-bytes.ts';
@@ -39,8 +40,8 @@ function* patchedBytes(txn: Txn): Generator<OwnedBytes> {
   yield* jumpLabelBytes(txn);
   yield* staticCallBytes(txn);
   for (const [at, entry] of txn.kprobeTable) {
-    if (entry.isFtrace || entry.isDisabled) continue;
-    yield { at, bytes: Uint8Array.of(0xcc), what: 'kprobe', owners: siteFacts(txn, at).owners };
+    const bytes = standingBytes(entry);
+    if (bytes !== undefined) yield { at, bytes, what: 'kprobe', owners: siteFacts(txn, at).owners };
   }
   for (const [func, trampoline] of txn.trampolines) {
     if (trampoline.isFtraceManaged || trampoline.image === undefined) continue;

@@ -14,6 +14,7 @@ export type { Change, DecisionOf } from './decision.ts';
 export { type FactReader, factAt, type KernelFact } from './kernels/fact.ts';
 export { factsOfRule, KERNEL_FACTS } from './kernels/index.ts';
 export { BUILT_KERNELS, EVIDENCE, isAtLeast, latestOf, type RulesKernel, rulesKernel } from './kernels/versions.ts';
+export { decideOptimizer, OPTIMIZE_DELAY_JIFFIES, type OptimizerRun } from './kprobe/optimizer.ts';
 export {
   decideForce,
   decideTransitionWork,

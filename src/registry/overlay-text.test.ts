@@ -29,7 +29,7 @@ function model(ops: readonly TextOp[]): Uint8Array {
   for (const each of ops) {
     if (each.kind === 'batch') for (const { at, bytes: code } of each.changes) text.set(code, at);
     else if (each.kind === 'remove') text.fill(0xcc, each.at, each.at + each.expected.length);
-    else text.set(each.bytes, each.at);
+    else if (each.kind !== 'wait') text.set(each.bytes, each.at);
   }
   return text;
 }

@@ -4,6 +4,7 @@ import { hasFlag, opsAt } from './ftrace/ops-list.ts';
 import { labelAt } from './jump-label/keys.ts';
 import { labelOwners } from './jump-label/owners.ts';
 import { TRAMPOLINE_PROGRAMS_MAX } from './kernels/bpf-facts.ts';
+import { standingBytes } from './kprobe/entry.ts';
 import { OPS, REC } from './model/flags.ts';
 import type { BpfTrampoline } from './model/state.ts';
 import { opsAttachments } from './owners/holders.ts';
@@ -34,7 +35,8 @@ type Facts = Pick<SiteFacts, 'mechanism' | 'owners' | 'budget'>;
 function siteKind(txn: Txn, at: number): { readonly kind: SiteKind; readonly length: number } {
   const { image } = txn.world;
   if (ftraceSiteIn(txn.world, at, at) === at) return { kind: 'ftrace', length: MCOUNT_INSN_SIZE };
-  if (txn.kprobeTable.has(at)) return { kind: 'kprobe', length: 1 };
+  const entry = txn.kprobeTable.get(at);
+  if (entry !== undefined) return { kind: 'kprobe', length: standingBytes(entry)?.length ?? 1 };
   const label = floorIndex(image.jumpLabels.code, at);
   if (image.jumpLabels.code[label] === at)
     return { kind: 'jump_label', length: image.jumpLabels.size[label] as number };
@@ -86,7 +88,7 @@ function bodyFacts(txn: Txn, at: number): Facts {
   const entry = txn.kprobeTable.get(at);
   if (entry !== undefined)
     return {
-      mechanism: entry.isDisabled ? 'none' : 'int3',
+      mechanism: { original: 'none', int3: 'int3', jump: 'optprobe-jump' }[entry.first],
       owners: entry.children.flatMap((child) => (child.kind === 'probe' ? [child.id] : [])),
       budget: {},
     };

@@ -21,10 +21,25 @@ export type TextOp =
       readonly what: string;
       readonly after: readonly GracePeriod[];
     }
-  /** One byte, then a sync round: arming or disarming an int3 (text_poke, text_poke_sync). */
-  | ({ readonly kind: 'byte'; readonly what: string } & TextChange)
+  /**
+   * One byte, or more that no CPU can be executing and why, then a sync round: arming or disarming an int3, bytes behind one
+   * (text_poke, text_poke_sync).
+   */
+  | ({
+      readonly kind: 'byte';
+      readonly what: string;
+      readonly notExecuting?: string;
+      readonly attachment?: string;
+    } & TextChange)
   /** One instruction through the int3 protocol (text_poke_bp). `emulate` is what int3 handlers play where it differs from `bytes`. */
-  | ({ readonly kind: 'poke'; readonly what: string; readonly emulate?: Uint8Array } & TextChange)
+  | ({
+      readonly kind: 'poke';
+      readonly what: string;
+      readonly emulate?: Uint8Array;
+      readonly attachment?: string;
+    } & TextChange)
+  /** A grace period passes under text_mutex before what follows. */
+  | { readonly kind: 'wait'; readonly period: GracePeriod; readonly what: string }
   /** Many, sorted, 256 to a batch (text_poke_queue, text_poke_finish). */
   | { readonly kind: 'batch'; readonly changes: readonly TextChange[]; readonly what: string };
 
@@ -61,6 +76,8 @@ export function* writesOf(op: TextOp): Generator<readonly [number, Uint8Array]> 
   switch (op.kind) {
     case 'remove':
       yield [op.at, new Uint8Array(op.expected.length).fill(0xcc)];
+      return;
+    case 'wait':
       return;
     case 'batch':
       for (const change of op.changes) yield [change.at, change.bytes];

@@ -70,6 +70,7 @@ export class Txn {
   directFunctions: KernelState['directFunctions'];
   kprobes: KernelState['kprobes'];
   kprobeTable: KernelState['kprobeTable'];
+  optimizer: KernelState['optimizer'];
   trampolines: KernelState['trampolines'];
   arena: ArenaState;
   livepatches: KernelState['livepatches'];
@@ -101,6 +102,7 @@ export class Txn {
     this.directFunctions = state.directFunctions.asMutable();
     this.kprobes = state.kprobes.asMutable();
     this.kprobeTable = state.kprobeTable.asMutable();
+    this.optimizer = state.optimizer;
     this.trampolines = state.trampolines.asMutable();
     this.arena = {
       ...state.arena,
@@ -133,6 +135,7 @@ export class Txn {
       directFunctions: this.directFunctions.asImmutable(),
       kprobes: this.kprobes.asImmutable(),
       kprobeTable: this.kprobeTable.asImmutable(),
+      optimizer: this.optimizer,
       trampolines: this.trampolines.asImmutable(),
       arena: {
         ...this.arena,
@@ -223,7 +226,10 @@ export class Txn {
       case 'byte':
       case 'poke':
         this.verify(op.at, op.expected);
-        this.touched.add(op.at);
+        // What cannot be executing lies behind an int3, and is part of that site.
+        if (!('notExecuting' in op)) this.touched.add(op.at);
+        break;
+      case 'wait':
         break;
       case 'batch':
         for (const change of op.changes) {

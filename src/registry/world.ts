@@ -5,6 +5,7 @@ import type { GeneratedCodeCpu } from '../jit/index.ts';
 import { type FactReader, readerFor } from './kernels/fact.ts';
 import { LATEST_PATCH, latestOf, type RulesKernel, rulesKernel } from './kernels/versions.ts';
 import type { Strictness } from './model/request.ts';
+import { type OptprobeSupport, optprobeSupport } from './optprobe-support.ts';
 
 export const MCOUNT_INSN_SIZE = 5;
 /** A site further from its symbol belongs to a function that is gone: an ENDBR is 4 bytes (arch/x86/include/asm/ftrace.h, 6.12). */
@@ -31,6 +32,10 @@ export interface World {
   /** Ranges no kprobe may enter, from the blacklist widened to symbols. Sorted, disjoint not guaranteed. */
   readonly blacklist: readonly TextRange[];
   readonly kretprobeBlacklist: readonly number[];
+  /** Undefined when the kernel does not make jumps of kprobes. */
+  readonly optprobe: OptprobeSupport | undefined;
+  /** [__indirect_thunk_start, __indirect_thunk_end]: both ends count. */
+  readonly indirectThunks: TextRange | undefined;
   /** What this boot asks of generated code. */
   readonly cpu: GeneratedCodeCpu;
   readonly codeLayout: 'linux-6.12' | 'linux-6.1';
@@ -169,6 +174,12 @@ function widenBlacklist(image: KernelImage): readonly TextRange[] {
   return ranges.sort((a, b) => a.start - b.start);
 }
 
+function rangeOf(image: KernelImage, from: string, to: string): TextRange | undefined {
+  const start = image.symbols.offsetOf(from);
+  const end = image.symbols.offsetOf(to);
+  return start === undefined || end === undefined ? undefined : { start, end };
+}
+
 /** `sarq $5,%gs:pcpu_hot+X86_call_depth(%rip)`, the accounting that call thunks put in front of functions; its displacement is at 4. */
 const CALL_DEPTH_ACCOUNTING = [0x65, 0x48, 0xc1, 0x3d] as const;
 const CALL_DEPTH_ACCOUNTING_SIZE = 9;
@@ -236,6 +247,8 @@ export function makeWorld(image: KernelImage, options: WorldOptions): World {
     ftraceSites: image.ftraceSites.slice(0, floorIndex(image.ftraceSites, end - 1) + 1),
     blacklist: widenBlacklist(image),
     kretprobeBlacklist: switchTo === undefined ? [] : [switchTo],
+    optprobe: optprobeSupport(image),
+    indirectThunks: rangeOf(image, '__indirect_thunk_start', '__indirect_thunk_end'),
     cpu: generatedCodeCpu(image),
     codeLayout: isOldLayout ? 'linux-6.1' : 'linux-6.12',
   };

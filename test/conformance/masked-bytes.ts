@@ -8,13 +8,15 @@ const INT3 = 0xcc;
  * Recorded or present bytes in the form in which they can be compared: one word per byte.
  *
  * `probes` are places of kprobes in the body, by their offset in the bytes: such a place has an int3 or, once the optimizer ran, a jmp,
- * and after the probe left Linux may still have either. Recordings do not say when the optimizer ran, so the five bytes are left out.
+ * and after the probe left Linux may still have either. Recordings do not say when the optimizer ran, so the five bytes are left out; only
+ * where `isJump` says that a jump is to be there are they compared as a jump into generated code.
  */
 export function comparable(
   hex: string,
   pristineHex: string,
   address: bigint,
   probes: ReadonlyMap<number, 'armed' | 'gone'>,
+  isJump: (offset: number) => boolean = () => false,
 ): string {
   const bytes = Buffer.from(hex, 'hex');
   const pristine = Buffer.from(pristineHex, 'hex');
@@ -22,7 +24,7 @@ export function comparable(
   for (const [offset, state] of probes) {
     const byte = bytes[offset];
     const isProbe = byte === INT3 || byte === JMP || (state === 'gone' && byte === pristine[offset]);
-    if (isProbe) words.fill('probe', offset, offset + 5);
+    if (isProbe && !isJump(offset)) words.fill('probe', offset, offset + 5);
   }
   for (let at = 0; at + 5 <= bytes.length; ) {
     const isNew = bytes[at] !== pristine[at] && words[at] !== 'probe';

@@ -58,9 +58,12 @@ class Replay {
   readonly #lab: RegistryLab;
   readonly #scenario: Scenario;
   readonly #ids = new Map<string, string>();
+  /** The kprobe optimizer has its turn after each step. */
+  readonly #isOptimized: boolean;
   compared = 0;
 
-  constructor(lab: RegistryLab, scenario: Scenario) {
+  constructor(lab: RegistryLab, scenario: Scenario, isOptimized: boolean) {
+    this.#isOptimized = isOptimized;
     this.#lab = lab;
     this.#scenario = scenario;
   }
@@ -70,6 +73,7 @@ class Replay {
     for (const [index, step] of this.#scenario.steps.entries()) {
       const errno = this.#take(step);
       if (errno !== step.errno) return `step ${index}: Linux ${step.errno}, here ${errno}`;
+      if (this.#isOptimized) this.#lab.optimize();
       const wrong = this.#differs(step);
       if (wrong !== undefined) return `step ${index}: ${wrong}`;
       const orphans = this.#lab.orphans();
@@ -131,11 +135,14 @@ for (const [file, kernel] of [
         const wrong: string[] = [];
         let compared = 0;
         for (const scenario of members) {
-          lab.restart(fresh);
-          const replay = new Replay(lab, scenario);
-          const difference = replay.run();
-          compared += replay.compared;
-          if (difference !== undefined) wrong.push(`${scenario.id}\n  ${difference}`);
+          for (const isOptimized of [false, true]) {
+            lab.restart(fresh);
+            const replay = new Replay(lab, scenario, isOptimized);
+            const difference = replay.run();
+            compared += replay.compared;
+            if (difference !== undefined)
+              wrong.push(`${scenario.id}${isOptimized ? ', optimizer ran' : ''}\n  ${difference}`);
+          }
         }
         assert.ok(members.length > 0 && compared > members.length, 'something was compared');
         assert.equal(wrong.length, 0, `${wrong.length} of ${members.length} differ:\n${wrong.join('\n')}`);

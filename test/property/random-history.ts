@@ -69,6 +69,12 @@ export class RandomHistory {
       case 'wait':
         await this.#wait();
         break;
+      case 'optimize':
+        await this.#optimize();
+        break;
+      case 'optimization':
+        await this.#allowOptimization(action.value);
+        break;
       default:
         if (this.live.length > 0) await this.#change(action, action.which % this.live.length);
     }
@@ -189,6 +195,30 @@ export class RandomHistory {
     return view.ok && view.value.livepatch?.forced === true;
   }
 
+  /** Jumps come and go; owners, and who runs, stay. */
+  async #optimize(): Promise<void> {
+    const chains = () =>
+      this.live.map((id) => {
+        const found = this.#coordinator.attachment(id);
+        return found.ok ? (found.value.sites ?? []).map(({ address, chain }) => ({ address, chain })) : [];
+      });
+    const before = chains();
+    await this.#coordinator.waitForKprobeOptimizer();
+    assert.deepEqual(chains(), before);
+    const settled = everything(this.#coordinator);
+    await this.#coordinator.waitForKprobeOptimizer();
+    assert.equal(everything(this.#coordinator), settled, 'the optimizer had not come to its end');
+  }
+
+  async #allowOptimization(value: 0 | 1): Promise<void> {
+    const set = await this.#coordinator.setSysctl(WHO, 'debug.kprobes-optimization', value);
+    assert.ok(set.ok);
+    if (value === 1) return;
+    const listed = this.#coordinator.kernelView('debug/kprobes/list');
+    assert.ok(listed.ok);
+    assert.doesNotMatch(listed.value, /OPTIMIZED/);
+  }
+
   /** A cumulative livepatch takes the place of all others, and of nobody else. */
   #forgetReplaced(): void {
     for (const id of this.live.splice(0))
@@ -229,6 +259,8 @@ export class RandomHistory {
       this.live.splice(0);
       assert.ok((await this.#coordinator.reset(WHO, true)).ok);
     }
+    await this.#coordinator.waitForKprobeOptimizer();
+    this.#always();
     const isLinux = this.#coordinator.image().strictness === 'linux';
     if (!(isLinux && this.sawLeak)) assert.equal(this.#coordinator.audit().differing, 0, 'bytes stayed changed');
     const reset = await this.#coordinator.reset(WHO, true);

@@ -25,7 +25,10 @@ export function placesOf(coordinator: Coordinator, name: string): FunctionPlaces
 export type OwnerAction =
   | { readonly kind: 'attach'; readonly request: RandomRequest }
   | { readonly kind: 'detach'; readonly which: number }
-  | { readonly kind: 'setEnabled'; readonly which: number; readonly enabled: boolean };
+  | { readonly kind: 'setEnabled'; readonly which: number; readonly enabled: boolean }
+  /** The kprobe optimizer's turn. */
+  | { readonly kind: 'optimize' }
+  | { readonly kind: 'optimization'; readonly value: 0 | 1 };
 
 export type Action =
   | OwnerAction
@@ -105,7 +108,7 @@ export const SHAPES: Readonly<Partial<Record<OwnerKind, Shape>>> = {
   kprobe: {
     weight: 8,
     at,
-    options: fc.oneof({ weight: 3, arbitrary: flags('postHandler') }, via),
+    options: fc.oneof({ weight: 3, arbitrary: flags('postHandler', 'optimize') }, via),
   },
   kretprobe: {
     weight: 2,
@@ -217,6 +220,11 @@ export const ownerAction: fc.Arbitrary<OwnerAction> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant('setEnabled' as const), which: fc.nat(40), enabled: fc.boolean() }),
+  },
+  { weight: 2, arbitrary: fc.constant({ kind: 'optimize' as const }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('optimization' as const), value: fc.constantFrom(0 as const, 1, 1) }),
   },
 );
 

@@ -44,6 +44,9 @@ class SwitchedHistory {
     if (each.kind === 'attach' && each.request.kind === 'kgdb') return;
     if (each.kind === 'switch') await this.#switch(each.value);
     else if (each.kind === 'offAndOn') await this.#offAndOn();
+    else if (each.kind === 'optimize') await this.#coordinator.waitForKprobeOptimizer();
+    else if (each.kind === 'optimization')
+      await this.#coordinator.setSysctl(WHO, 'debug.kprobes-optimization', each.value);
     else if (each.kind === 'attach') {
       const done = await this.#coordinator.attach(WHO, concrete(each.request, this.#functions), {});
       if (done.ok) {

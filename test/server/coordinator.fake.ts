@@ -40,6 +40,7 @@ const PLAN_COST = {
   textMutexHeldUs: 0,
   graces: { rcu: 0, rcu_tasks: 1, rcu_tasks_rude: 0, rcu_tasks_trace: 0 },
   estimate: { milliseconds: null, figures: [{ published: 'long', source: 'a paper' }], note: 'An estimate.' },
+  later: { pokes: 1, batches: 1, syncRounds: 3 },
 } as const;
 
 function pageOf<T>(all: readonly T[], { limit, cursor }: PageRequest): Page<T> {
@@ -239,28 +240,15 @@ export function createFakeCoordinator(): FakeCoordinator {
     eventsAfter: log.after,
     onEvent: log.on,
     onTextMutex: () => () => undefined,
+    waitForKprobeOptimizer: async () => undefined,
     async close() {
       closed = true;
     },
   };
 }
 
-type ReadOnlyPart = Pick<
-  Coordinator,
-  | 'image'
-  | 'symbols'
-  | 'symbol'
-  | 'text'
-  | 'siteHistory'
-  | 'plan'
-  | 'audit'
-  | 'kernelView'
-  | 'sysctl'
-  | 'textMutex'
-  | 'rules'
-  | 'rule'
-  | 'problem'
->;
+type ReadOnlyNames = 'image' | 'symbols' | 'symbol' | 'text' | 'siteHistory' | 'plan' | 'audit' | 'kernelView';
+type ReadOnlyPart = Pick<Coordinator, ReadOnlyNames | 'sysctl' | 'textMutex' | 'rules' | 'rule' | 'problem'>;
 
 /** What an answer has when an order is asked for: the given one, or none when a step meets `held`. */
 function solved(steps: readonly PlanStep[]): Pick<PlanAnswer, 'order' | 'conflict' | 'search'> {

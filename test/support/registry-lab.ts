@@ -13,6 +13,7 @@ import {
   decideForce,
   decideMoveTask,
   decideNewTask,
+  decideOptimizer,
   decideSetEnabled,
   decideSysctl,
   decideTransitionWork,
@@ -141,6 +142,25 @@ export class RegistryLab {
 
   sysctl(name: string, value: number): ReturnType<typeof decideSysctl> {
     return this.#take(decideSysctl(this.world, this.state, this.text, name, value));
+  }
+
+  /** A run of the kprobe optimizer; true when it was kicked. */
+  optimize(): boolean {
+    if (!this.state.optimizer.isKicked) return false;
+    this.optimizeDecision();
+    return true;
+  }
+
+  /** The same with what was decided. */
+  optimizeDecision(): ReturnType<typeof decideOptimizer> {
+    return this.#take(decideOptimizer(this.world, this.state, this.text));
+  }
+
+  /** Does something, then lets the optimizer run. */
+  optimizeAfter<T>(act: () => T): T {
+    const done = act();
+    this.optimize();
+    return done;
   }
 
   site(offset: number): SiteFacts {

@@ -47,4 +47,25 @@ export const ARM_FAILURE_REPORTED: KernelFact<boolean> = {
   ],
 };
 
-export const KPROBE_FACTS = [KPROBE_INSNS, TRACEFS_SYMBOL_ERRNO, ARM_FAILURE_REPORTED] as const;
+export const INDIRECT_JUMPS_IN_FUNCTION: KernelFact<'any' | 'through memory'> = {
+  name: 'kprobe.optimize.indirect-jumps',
+  title: 'Which indirect jumps in a function keep its kprobes from becoming jumps?',
+  linux: 'can_optimize and insn_is_indirect_jump, arch/x86/kernel/kprobes/opt.c',
+  rules: ['kgdb.site.kprobe'],
+  values: [
+    { since: '5.5', is: 'any', source: 'source of 6.1: any indirect jump, and any jump to an indirect thunk' },
+    {
+      since: '6.6',
+      is: 'through memory',
+      source:
+        'commit 833fd800bf56 "Skip optprobe check for indirect jumps with retpolines and IBT": a kernel with either has no jump tables; source of 6.12. A jump through memory is none that such a kernel has',
+    },
+  ],
+};
+
+export const KPROBE_FACTS = [
+  INDIRECT_JUMPS_IN_FUNCTION,
+  KPROBE_INSNS,
+  TRACEFS_SYMBOL_ERRNO,
+  ARM_FAILURE_REPORTED,
+] as const;

@@ -5,6 +5,7 @@
  */
 import { invariant } from '../../base/index.ts';
 import { INT3_INSN_OPCODE } from '../../insn/index.ts';
+import { firstByte } from '../kprobe/entry.ts';
 import type { KgdbBreakpoint } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
 
@@ -26,7 +27,7 @@ export function setBreakpoint(txn: Txn, addr: number, attachment: string): void 
 /** The byte that ought to be there without the breakpoint. */
 function ownersByte(txn: Txn, addr: number, { saved, isPresent }: KgdbBreakpoint): number {
   const probe = txn.kprobeTable.get(addr);
-  if (probe !== undefined && !probe.isFtrace && !probe.isDisabled) return INT3_INSN_OPCODE;
+  if (probe !== undefined && probe.first !== 'original') return firstByte(probe);
   return isPresent ? saved : txn.text.u8(addr);
 }
 

@@ -1,19 +1,20 @@
 /**
  * Arming and disarming: int3 in a body, one of two shared ftrace_ops at a function entry.
- * Source: kernel/kprobes.c arm_kprobe, disarm_kprobe, __arm_kprobe_ftrace, __disarm_kprobe_ftrace (6.12; 6.1 alike).
+ * Source: kernel/kprobes.c __arm_kprobe, __disarm_kprobe, __arm_kprobe_ftrace, __disarm_kprobe_ftrace (6.12; 6.1 alike).
  */
 import type { Fault } from '../../base/index.ts';
-import { INT3_INSN_OPCODE } from '../../insn/index.ts';
 import { cleanupDirectAfterIpmodify, prepareDirectForIpmodify } from '../ftrace/ipmodify.ts';
 import { registerFtraceFunction, setFilterIp, unregisterFtraceFunction } from '../ftrace/ops.ts';
 import type { KprobeEntry } from '../model/state.ts';
 import { FTRACE_PEER_NOT_ASKED } from '../rules/ftrace.ts';
 import type { Txn } from '../txn.ts';
+import { entryAt } from './entry.ts';
+import { getOptimizedKprobe, optimizeKprobe, unoptimizeKprobe } from './optimize.ts';
+import { archArm, archDisarm } from './optprobe.ts';
+import { isQueued } from './queues.ts';
 
 export const KPROBE_FTRACE_OPS = 'kprobe_ftrace_ops';
 export const KPROBE_IPMODIFY_OPS = 'kprobe_ipmodify_ops';
-
-const INT3 = Uint8Array.of(INT3_INSN_OPCODE);
 
 const sharedOps = (entry: KprobeEntry): string => (entry.hasPostHandler ? KPROBE_IPMODIFY_OPS : KPROBE_FTRACE_OPS);
 
@@ -63,30 +64,25 @@ function disarmFtrace(txn: Txn, entry: KprobeEntry): Fault | undefined {
   return fault;
 }
 
-/** The byte that arming or disarming replaces. Linux does not look at it, which shows where kgdb has been: then it is whatever is there. */
-const replaced = (txn: Txn, addr: number, byte: number): Uint8Array =>
-  Uint8Array.of(txn.kgdb.has(addr) ? txn.text.u8(addr) : byte);
-
-export function armKprobe(txn: Txn, entry: KprobeEntry): Fault | undefined {
+/** __arm_kprobe. A jump that would go over it is undone at once; its own comes when the optimizer runs. */
+export function armKprobe(txn: Txn, addr: number): Fault | undefined {
+  const entry = entryAt(txn, addr);
   if (entry.isFtrace) return armFtrace(txn, entry);
-  txn.emit({
-    kind: 'byte',
-    at: entry.addr,
-    expected: replaced(txn, entry.addr, entry.opcode),
-    bytes: INT3,
-    what: 'arch_arm_kprobe',
-  });
+  const covering = getOptimizedKprobe(txn, addr);
+  if (covering !== undefined) unoptimizeKprobe(txn, covering.addr, true);
+  archArm(txn, addr);
+  optimizeKprobe(txn, addr);
   return undefined;
 }
 
-export function disarmKprobe(txn: Txn, entry: KprobeEntry): Fault | undefined {
+/**
+ * __disarm_kprobe. A jump stays until the optimizer has run. Linux means to queue a probe again that this one was in the way of, and does not: it
+ * still counts as armed when that is asked (recorded on 6.1: opt:10post-then-7).
+ */
+export function disarmKprobe(txn: Txn, addr: number): Fault | undefined {
+  const entry = entryAt(txn, addr);
   if (entry.isFtrace) return disarmFtrace(txn, entry);
-  txn.emit({
-    kind: 'byte',
-    at: entry.addr,
-    expected: replaced(txn, entry.addr, INT3_INSN_OPCODE),
-    bytes: Uint8Array.of(entry.opcode),
-    what: 'arch_disarm_kprobe',
-  });
+  unoptimizeKprobe(txn, addr, false);
+  if (!isQueued(txn, addr)) archDisarm(txn, addr);
   return undefined;
 }

@@ -1,8 +1,9 @@
 /**
  * The kprobe table: registering, sharing an address, disabling, unregistering.
- * Source: kernel/kprobes.c register_kprobe, register_aggr_kprobe, __disable_kprobe, enable_kprobe, __unregister_kprobe_top (6.12; 6.1 alike).
+ * Source: kernel/kprobes.c register_kprobe, register_aggr_kprobe, try_to_optimize_kprobe, __disable_kprobe, enable_kprobe,
+ * __unregister_kprobe_top, __unregister_kprobe_bottom (6.12; 6.1 alike).
  */
-import { err, type Fault, invariant, ok, type Result } from '../../base/index.ts';
+import { err, type Fault, ok, type Result } from '../../base/index.ts';
 import { remove } from '../arena.ts';
 import { ARM_FAILURE_REPORTED } from '../kernels/kprobe-facts.ts';
 import type { Kprobe, KprobeChild, KprobeEntry } from '../model/state.ts';
@@ -15,15 +16,13 @@ import { ftraceLocation } from '../world.ts';
 import { kprobeAddress } from './address.ts';
 import { checkAddressSafe } from './address-safe.ts';
 import { armKprobe, disarmKprobe } from './arm.ts';
+import { entryAt } from './entry.ts';
+import { optimizeKprobe, reuseUnusedKprobe, unoptimizeKprobe } from './optimize.ts';
+import { prepareOptprobe, removeOptprobe } from './optprobe.ts';
 import { prepareKprobe } from './prepare.ts';
+import { isDisarmed, isUnused } from './queues.ts';
 
 export type KprobeRequest = Omit<Kprobe, 'addr'>;
-
-function entryAt(txn: Txn, addr: number): KprobeEntry {
-  const entry = txn.kprobeTable.get(addr);
-  invariant(entry !== undefined, () => `no kprobe at ${txn.place(addr)}`);
-  return entry;
-}
 
 /** Linux accepts it and gets it wrong; only safe strictness refuses. */
 function postHandlerMix(txn: Txn, entry: KprobeEntry, request: KprobeRequest): Fault | undefined {
@@ -43,43 +42,67 @@ function postHandlerMix(txn: Txn, entry: KprobeEntry, request: KprobeRequest): F
 }
 
 /** register_aggr_kprobe: the second and later probes of an address. */
-function registerAggregate(txn: Txn, entry: KprobeEntry, probe: Kprobe): Fault | undefined {
-  const mixed = postHandlerMix(txn, entry, probe);
+function registerAggregate(txn: Txn, addr: number, probe: Kprobe): Fault | undefined {
+  const mixed = postHandlerMix(txn, entryAt(txn, addr), probe);
   if (mixed !== undefined) return mixed;
+  const existing = entryAt(txn, addr);
+  if (!existing.isAggregate) {
+    const opt = existing.isFtrace ? undefined : prepareOptprobe(txn, addr);
+    txn.setEntry({ ...existing, isAggregate: true, opt });
+  } else if (isUnused(existing)) reuseUnusedKprobe(txn, addr);
+  // add_new_kprobe
+  if (probe.hasPostHandler || probe.keepsInt3) unoptimizeKprobe(txn, addr, true);
+  const entry = entryAt(txn, addr);
   const joined = txn.setEntry({
     ...entry,
-    isAggregate: true,
     hasPostHandler: entry.hasPostHandler || probe.hasPostHandler,
     children: [{ kind: 'probe', id: probe.id }, ...entry.children],
   });
   txn.kprobes.set(probe.id, probe);
-  txn.touched.add(entry.addr);
+  txn.touched.add(addr);
   if (!joined.isDisabled || probe.isDisabled) return undefined;
-  return armKprobe(txn, txn.setEntry({ ...joined, isDisabled: false }));
+  txn.setEntry({ ...joined, isDisabled: false });
+  return armKprobe(txn, addr);
+}
+
+/** try_to_optimize_kprobe: what can become a jump is made an aggregate at once, disabled or not. */
+function tryToOptimize(txn: Txn, addr: number): void {
+  const opt = prepareOptprobe(txn, addr);
+  if (opt === undefined) return;
+  txn.setEntry({ ...entryAt(txn, addr), isAggregate: true, opt });
+  optimizeKprobe(txn, addr);
 }
 
 function registerFirst(txn: Txn, probe: Kprobe, isFtrace: boolean): Fault | undefined {
-  let opcode = txn.text.u8(probe.addr);
+  const { addr, isDisabled, hasPostHandler } = probe;
+  let opcode = txn.text.u8(addr);
   let slot: number | undefined;
   if (!isFtrace) {
-    const prepared = prepareKprobe(txn, probe.addr, probe);
+    const prepared = prepareKprobe(txn, addr, probe);
     if (!prepared.ok) return prepared.fault;
     ({ opcode, slot } = prepared.value);
   }
-  const entry = txn.setEntry({
-    addr: probe.addr,
+  const children = [{ kind: 'probe' as const, id: probe.id }];
+  const first = 'original' as const;
+  const isAggregate = false;
+  txn.setEntry({
+    addr,
     isFtrace,
-    isAggregate: false,
-    isDisabled: probe.isDisabled,
-    hasPostHandler: probe.hasPostHandler,
-    children: [{ kind: 'probe', id: probe.id }],
+    isAggregate,
+    isDisabled,
+    hasPostHandler,
+    children,
     opcode,
     slot,
+    first,
+    opt: undefined,
   });
   txn.kprobes.set(probe.id, probe);
-  txn.touched.add(probe.addr);
-  const fault = probe.isDisabled ? undefined : armKprobe(txn, entry);
-  return fault === undefined ? undefined : notArmed(txn, entry, probe, fault);
+  txn.touched.add(addr);
+  const fault = isDisabled ? undefined : armKprobe(txn, addr);
+  if (fault !== undefined) return notArmed(txn, entryAt(txn, addr), probe, fault);
+  if (!isFtrace) tryToOptimize(txn, addr);
+  return undefined;
 }
 
 /** Since 6.14 the probe is taken from the table and its caller told that all went well. */
@@ -114,14 +137,14 @@ export function registerKprobe(txn: Txn, request: KprobeRequest, place: Place): 
   const probe: Kprobe = { ...request, addr };
   const existing = txn.kprobeTable.get(addr);
   const isFtrace = ftraceLocation(txn.world, addr) === addr;
-  const fault = existing === undefined ? registerFirst(txn, probe, isFtrace) : registerAggregate(txn, existing, probe);
+  const fault = existing === undefined ? registerFirst(txn, probe, isFtrace) : registerAggregate(txn, addr, probe);
   return fault === undefined ? ok(addr) : err(fault);
 }
 
 const isChildDisabled = (txn: Txn, child: KprobeChild): boolean =>
   child.kind === 'probe' && txn.kprobe(child.id).isDisabled;
 
-/** __disable_kprobe: the site is disarmed once every probe of the address is disabled. */
+/** __disable_kprobe: the site is disarmed once every probe of the address is disabled; a jump when the optimizer runs. */
 export function disableKprobe(txn: Txn, id: string): Fault | undefined {
   if (!txn.kprobes.has(id)) return isLost(id);
   const probe = txn.kprobe(id);
@@ -132,13 +155,13 @@ export function disableKprobe(txn: Txn, id: string): Fault | undefined {
   const isAllDisabled = !entry.isAggregate || entry.children.every((child) => isChildDisabled(txn, child));
   if (!isAllDisabled) return undefined;
   if (!entry.isDisabled) {
-    const fault = disarmKprobe(txn, entry);
+    const fault = disarmKprobe(txn, probe.addr);
     if (fault !== undefined) {
       txn.kprobes.set(id, probe);
       return fault;
     }
   }
-  txn.setEntry({ ...entry, isDisabled: true });
+  txn.setEntry({ ...entryAt(txn, probe.addr), isDisabled: true });
   return undefined;
 }
 
@@ -149,7 +172,9 @@ export function enableKprobe(txn: Txn, id: string): Fault | undefined {
   const entry = entryAt(txn, probe.addr);
   txn.kprobes.set(id, { ...probe, isDisabled: false });
   txn.touched.add(probe.addr);
-  return entry.isDisabled ? armKprobe(txn, txn.setEntry({ ...entry, isDisabled: false })) : undefined;
+  if (!entry.isDisabled) return undefined;
+  txn.setEntry({ ...entry, isDisabled: false });
+  return armKprobe(txn, probe.addr);
 }
 
 const otherHasPostHandler = (txn: Txn, entry: KprobeEntry, id: string): boolean =>
@@ -174,6 +199,13 @@ function leaveGhost(txn: Txn, probe: Kprobe, fault: Fault): void {
   );
 }
 
+/** __unregister_kprobe_bottom, free_aggr_kprobe. */
+function removeEntry(txn: Txn, { addr, slot, opt }: KprobeEntry): void {
+  txn.kprobeTable.delete(addr);
+  if (opt !== undefined) removeOptprobe(txn, opt, ['rcu', 'rcu_tasks']);
+  if (slot !== undefined) remove(txn, slot, ['rcu', 'rcu_tasks']);
+}
+
 /** unregister_kprobe. It never fails for its caller; what goes wrong is a warning. */
 export function unregisterKprobe(txn: Txn, id: string): void {
   if (!txn.kprobes.has(id)) return;
@@ -186,10 +218,8 @@ export function unregisterKprobe(txn: Txn, id: string): void {
   }
   const entry = entryAt(txn, probe.addr);
   txn.kprobes.delete(id);
-  if (entry.children.length === 1) {
-    invariant(entry.isDisabled, () => `last probe at ${txn.place(entry.addr)} left while armed`);
-    txn.kprobeTable.delete(entry.addr);
-    if (entry.slot !== undefined) remove(txn, entry.slot, ['rcu', 'rcu_tasks']);
+  if (entry.children.length === 1 && isDisarmed(txn, entry)) {
+    removeEntry(txn, entry);
     return;
   }
   // At an ftrace site the aggregate keeps its post_handler, so that disarming finds the ops it was armed with.
@@ -199,4 +229,6 @@ export function unregisterKprobe(txn: Txn, id: string): void {
     hasPostHandler: entry.hasPostHandler && !dropsPostHandler,
     children: entry.children.filter((child) => child.kind === 'ghost' || child.id !== id),
   });
+  // Its post_handler may have been what was in the way.
+  if (!entry.isDisabled) optimizeKprobe(txn, entry.addr);
 }

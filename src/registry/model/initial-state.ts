@@ -1,4 +1,4 @@
-import { Map as ImmutableMap } from 'immutable';
+import { Map as ImmutableMap, OrderedSet } from 'immutable';
 import { KPROBE_FTRACE_OPS, KPROBE_IPMODIFY_OPS } from '../kprobe/arm.ts';
 import type { World } from '../world.ts';
 import { blankOps } from './blank-ops.ts';
@@ -43,6 +43,7 @@ export function initialState(world: World): KernelState {
     directFunctions: ImmutableMap(),
     kprobes: ImmutableMap(),
     kprobeTable: ImmutableMap(),
+    optimizer: { optimizing: OrderedSet(), unoptimizing: OrderedSet(), freeing: OrderedSet(), isKicked: false },
     trampolines: ImmutableMap(),
     arena: {
       next: Number(GENERATED_CODE_START - world.image.base),

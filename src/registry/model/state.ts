@@ -3,7 +3,7 @@
  * with Linux's names, as one persistent value. A decision makes a new value and leaves the old one as it was, so a refused or failed
  * request is undone by forgetting it.
  */
-import type { Map as ImmutableMap, Set as ImmutableSet } from 'immutable';
+import type { Map as ImmutableMap, Set as ImmutableSet, OrderedSet } from 'immutable';
 import type { OwnerKind, RequestTarget } from './request.ts';
 
 /** A dyn_ftrace record: one per ftrace site that was ever touched. */
@@ -65,6 +65,8 @@ export interface Kprobe {
   readonly addr: number;
   readonly isDisabled: boolean;
   readonly hasPostHandler: boolean;
+  /** Never to become a jump, nor any probe at its address: `optimize: false`, which Linux does not have. */
+  readonly keepsInt3: boolean;
   readonly maxActive: number;
 }
 
@@ -82,6 +84,34 @@ export interface KprobeEntry {
   readonly opcode: number;
   /** Out-of-line slot; undefined at an ftrace site. */
   readonly slot: number | undefined;
+  /** What stands at the first byte; `original` at an ftrace site. It outlives `isDisabled` while the optimizer is owed. */
+  readonly first: 'original' | 'int3' | 'jump';
+  /** Prepared for a jump; undefined where there can be none. */
+  readonly opt: Optprobe | undefined;
+}
+
+/** struct optimized_kprobe: what an aggregate has beyond a kprobe. */
+export interface Optprobe {
+  /** Address of the struct, first argument of optimized_callback. */
+  readonly op: bigint;
+  /** The detour in the arena (optinsn.insn). */
+  readonly detour: number;
+  /** Bytes of the whole instructions that the jump replaces (optinsn.size). */
+  readonly size: number;
+  /** KPROBE_FLAG_OPTIMIZED: it is a jump or is to become one. */
+  readonly isOptimized: boolean;
+  /** The four bytes that the jump's displacement hides (optinsn.copied_insn); undefined while they stand in text themselves. */
+  readonly copied: Uint8Array | undefined;
+}
+
+/** The delayed optimizer's lists, by address of the probe, oldest first (Linux puts new ones at the head), and its work. */
+export interface OptimizerState {
+  readonly optimizing: OrderedSet<number>;
+  readonly unoptimizing: OrderedSet<number>;
+  /** Jumps that were undone in a hurry and still have to be disarmed, removed or let go. */
+  readonly freeing: OrderedSet<number>;
+  /** optimizing_work is scheduled. */
+  readonly isKicked: boolean;
 }
 
 export type KprobeChild =
@@ -308,6 +338,7 @@ export interface KernelState {
   readonly directFunctions: ImmutableMap<number, number>;
   readonly kprobes: ImmutableMap<string, Kprobe>;
   readonly kprobeTable: ImmutableMap<number, KprobeEntry>;
+  readonly optimizer: OptimizerState;
   readonly trampolines: ImmutableMap<number, BpfTrampoline>;
   readonly arena: ArenaState;
   /** Livepatched functions: offset of the old function → its stack of replacements. */

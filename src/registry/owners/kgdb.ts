@@ -9,6 +9,7 @@ import {
   setBreakpoint,
 } from '../kgdb/breakpoints.ts';
 import { isInFtraceCaller, isSuffixOfBlacklisted } from '../kprobe/address-safe.ts';
+import { getOptimizedKprobe } from '../kprobe/optimize.ts';
 import { locate } from '../place.ts';
 import {
   KGDB_AT_BPF,
@@ -73,6 +74,13 @@ function meeting(txn: Txn, addr: number, place: string): Meeting | undefined {
   const ftrace = ftraceMeeting(txn, addr, place);
   if (ftrace !== undefined) return ftrace;
   if (txn.kprobeTable.has(addr)) return { rule: KGDB_AT_KPROBE, at: addr, detail: `${place} has a kprobe` };
+  const covering = getOptimizedKprobe(txn, addr);
+  if (covering?.opt?.isOptimized === true)
+    return {
+      rule: KGDB_AT_KPROBE,
+      at: covering.addr,
+      detail: `${place} is among what an optimized kprobe's jump replaces`,
+    };
   const bpf = bpfCallCovering(txn, addr);
   return bpf === undefined
     ? undefined

@@ -14,7 +14,8 @@ import type { Attached, Owner, OwnerRequest } from './owner.ts';
 const DEFAULT_MAX_ACTIVE = 10;
 
 const COMMON: OptionSpecs = {
-  optimize: { type: 'boolean', isBuilt: false },
+  // Not Linux's: false keeps the int3.
+  optimize: { type: 'boolean' },
   via: { type: 'enum', values: ['kernel', 'perf', 'tracefs'], built: ['kernel', 'perf', 'tracefs'] },
 };
 
@@ -36,7 +37,14 @@ function register(
   const isEvent = options['via'] === 'perf' || options['via'] === 'tracefs';
   const addr = registerKprobe(
     txn,
-    { id: identity.id, kind, isDisabled: isEvent, hasPostHandler, maxActive: maxActive(options) },
+    {
+      id: identity.id,
+      kind,
+      isDisabled: isEvent,
+      hasPostHandler,
+      keepsInt3: options['optimize'] === false,
+      maxActive: maxActive(options),
+    },
     placeOf(request),
   );
   if (!addr.ok) return addr;

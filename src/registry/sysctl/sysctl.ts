@@ -7,6 +7,7 @@ import { bpfOpsFunc } from '../bpf/trampoline.ts';
 import { type DecisionOf, guarded, refused } from '../decision.ts';
 import { ftraceUsable, switchFtraceOff, switchFtraceOn } from '../ftrace/ops.ts';
 import { hasFlag } from '../ftrace/ops-list.ts';
+import { optimizeAllKprobes, unoptimizeAllKprobes } from '../kprobe/optimizer.ts';
 import { OPS } from '../model/flags.ts';
 import type { KernelState } from '../model/state.ts';
 import { opsAttachments } from '../owners/holders.ts';
@@ -56,7 +57,8 @@ function permanentFault(txn: Txn): Fault | undefined {
 
 function write(txn: Txn, name: SysctlName, isOn: boolean): Fault | undefined {
   if (name === 'debug.kprobes-optimization') {
-    txn.isKprobesOptimization = isOn;
+    if (isOn) optimizeAllKprobes(txn);
+    else unoptimizeAllKprobes(txn);
     return undefined;
   }
   if (isOn) {

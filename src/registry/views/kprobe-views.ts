@@ -2,29 +2,13 @@
  * Files of debugfs about kprobes. Source: kernel/kprobes.c show_kprobe_addr, report_probe, kprobe_blacklist_seq_show,
  * populate_kprobe_blacklist (6.12; 6.1 alike).
  */
-import { ok, type Result, toAddress } from '../../base/index.ts';
-import { isOptimized } from '../kprobe/can-optimize.ts';
+import { ok, type Result } from '../../base/index.ts';
+import { byHashBucket } from '../kprobe/hash-table.ts';
 import type { KprobeChild, KprobeEntry } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
 import { rawAddress } from './format-symbol.ts';
 
-const KPROBE_HASH_BITS = 6n;
-/** include/linux/hash.h. */
-const GOLDEN_RATIO_64 = 0x61c8_8646_80b5_83ebn;
-
-/** hash_ptr: the list goes through the hash table's buckets. */
-function bucketOf(txn: Txn, addr: number): number {
-  const product = BigInt.asUintN(64, toAddress(txn.world.image.base, addr) * GOLDEN_RATIO_64);
-  return Number(product >> (64n - KPROBE_HASH_BITS));
-}
-
-/** When the address got its first probe, as far as its present probes tell; the newest entry of a bucket stands first. */
-const ageOf = (txn: Txn, entry: KprobeEntry): number =>
-  Math.min(
-    ...entry.children.map((child) => (child.kind === 'probe' ? (txn.attachments.get(child.id)?.sequence ?? 0) : 0)),
-  );
-
-function probeLine(txn: Txn, entry: KprobeEntry, child: KprobeChild, isJump: boolean): string {
+function probeLine(txn: Txn, entry: KprobeEntry, child: KprobeChild): string {
   const probe = child.kind === 'probe' ? txn.kprobes.get(child.id) : undefined;
   const kind = child.kind === 'probe' ? probe?.kind : child.probe;
   // Linux clears the address of a probe that it failed to unregister, and leaves it on the list.
@@ -36,7 +20,7 @@ function probeLine(txn: Txn, entry: KprobeEntry, child: KprobeChild, isJump: boo
       : `${symbol.name}+0x${(entry.addr - symbol.offset).toString(16)}   `;
   const flags = [
     probe?.isDisabled === true ? '[DISABLED]' : '',
-    isJump ? '[OPTIMIZED]' : '',
+    entry.opt?.isOptimized === true ? '[OPTIMIZED]' : '',
     entry.isFtrace ? '[FTRACE]' : '',
   ].join('');
   return `${address}  ${kind === 'kretprobe' ? 'r' : 'k'}  ${place} ${flags}\n`;
@@ -44,16 +28,7 @@ function probeLine(txn: Txn, entry: KprobeEntry, child: KprobeChild, isJump: boo
 
 /** Every kprobe, those that share an address one after the other, newest first. */
 export function kprobesList(txn: Txn): Result<string> {
-  const entries = [...txn.kprobeTable.values()].map((entry) => ({
-    entry,
-    bucket: bucketOf(txn, entry.addr),
-    age: ageOf(txn, entry),
-  }));
-  entries.sort((a, b) => a.bucket - b.bucket || b.age - a.age || a.entry.addr - b.entry.addr);
-  const lines = entries.flatMap(({ entry }) => {
-    const isJump = isOptimized(txn, entry);
-    return entry.children.map((child) => probeLine(txn, entry, child, isJump));
-  });
+  const lines = byHashBucket(txn).flatMap((entry) => entry.children.map((child) => probeLine(txn, entry, child)));
   return ok(lines.join(''));
 }
 

@@ -131,6 +131,13 @@ const PlanCostAnswer = Type.Object(
       rcu_tasks_trace: Type.Integer(),
     }),
     estimate: Type.Union([EstimateAnswer, Type.Null()]),
+    later: Type.Union([
+      Type.Object(
+        { pokes: Type.Integer(), batches: Type.Integer(), syncRounds: Type.Integer() },
+        { description: 'What the kprobe optimizer owes after this step and writes later, by itself' },
+      ),
+      Type.Null(),
+    ]),
   },
   { title: 'PlanCostAnswer' },
 );
