@@ -70,17 +70,15 @@ const eventCalls = (events: EventLog): Pick<Coordinator, 'eventRange' | 'eventsA
   onEvent: (listener) => events.onEvent(listener),
 });
 
-/** Ties image, registry and textpoke together behind the one interface that the edge serves. */
-export const createCoordinator = (options: KernelOptions): Coordinator => coordinatorOf(new Kernel(options));
+type ReadCalls = Pick<
+  Coordinator,
+  'image' | 'symbols' | 'symbol' | 'text' | 'sites' | 'site' | 'siteHistory' | 'attachments' | 'attachment'
+>;
 
-/** The same over a kernel that has a journal; `durable` writes the last snapshot when the coordinator closes. */
-export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordinator {
-  const { world, events } = kernel;
-  const calls = new Calls(kernel);
-  const stopWorkers = [startTransitionWorker(kernel), startOptimizer(kernel)];
+function readCalls(kernel: Kernel): ReadCalls {
+  const { world } = kernel;
   return {
     image: () => imageView(kernel),
-    reset: (caller, all) => reset(kernel, caller, all),
     symbols: (query) => listSymbols(world, query),
     symbol: (name) => oneSymbol(world, name),
     text: (place, length) => textView(kernel.view(), place, length),
@@ -98,7 +96,6 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
       if (!site.ok) return site;
       return pageOf(kernel.text.history.at(site.value, 5).records, page, (record) => pokeView(world, record));
     },
-    attach: (caller, request, attachOptions) => attach(kernel, caller, request, attachOptions),
     attachments: (query) => {
       const view = kernel.view();
       const found = queryAttachments(view, query);
@@ -110,6 +107,21 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
         ? err(refuse(ATTACHMENT_UNKNOWN, { detail: `${id} is not an attachment.` }))
         : ok(attachmentView(kernel.view(), attachment, allSites === true));
     },
+  };
+}
+
+/** Ties image, registry and textpoke together behind the one interface that the edge serves. */
+export const createCoordinator = (options: KernelOptions): Coordinator => coordinatorOf(new Kernel(options));
+
+/** The same over a kernel that has a journal; `durable` writes the last snapshot when the coordinator closes. */
+export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordinator {
+  const { world, events } = kernel;
+  const calls = new Calls(kernel);
+  const stopWorkers = [startTransitionWorker(kernel), startOptimizer(kernel)];
+  return {
+    reset: (caller, all) => reset(kernel, caller, all),
+    ...readCalls(kernel),
+    attach: (caller, request, attachOptions) => attach(kernel, caller, request, attachOptions),
     setEnabled: (caller, id, enabled) => setEnabled(kernel, caller, id, enabled),
     force: (caller, id) => force(kernel, caller, id),
     ...taskCalls(kernel),

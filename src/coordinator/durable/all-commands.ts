@@ -1,6 +1,7 @@
 import type { Command } from '../command.ts';
 import { ATTACH, DETACH, SET_ENABLED } from '../commands.ts';
 import { FTRACE_KILL } from '../ftrace-death.ts';
+import { KPROBE_OPTIMIZER } from '../kprobe-optimizer.ts';
 import { RESET } from '../reset.ts';
 import { END_TASK, MOVE_TASK, NEW_TASK } from '../tasks.ts';
 import { FORCE, TRANSITION_WORK } from '../transitions.ts';
@@ -8,7 +9,18 @@ import { SYSCTL } from '../views.ts';
 
 /** Every command that a journal may hold, by its kind. */
 export const COMMANDS: ReadonlyMap<string, Command<never, unknown>> = new Map(
-  [ATTACH, DETACH, SET_ENABLED, RESET, SYSCTL, NEW_TASK, MOVE_TASK, END_TASK, FORCE, TRANSITION_WORK, FTRACE_KILL].map(
-    (command) => [command.kind, command],
-  ),
+  [
+    ATTACH,
+    DETACH,
+    SET_ENABLED,
+    RESET,
+    SYSCTL,
+    NEW_TASK,
+    MOVE_TASK,
+    END_TASK,
+    FORCE,
+    TRANSITION_WORK,
+    FTRACE_KILL,
+    KPROBE_OPTIMIZER,
+  ].map((command) => [command.kind, command]),
 );
