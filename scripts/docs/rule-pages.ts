@@ -1,10 +1,10 @@
-import { COORDINATOR_RULES, type RuleView } from '../../src/coordinator/index.ts';
+import { COORDINATOR_RULES, type RuleView, ruleView } from '../../src/coordinator/index.ts';
 import { RULES } from '../../src/registry/index.ts';
 import { EDGE_RULES } from '../../src/server/index.ts';
 
 /** Every rule the service refuses by. */
 export function allRules(): readonly RuleView[] {
-  const rules = [...RULES.values(), ...COORDINATOR_RULES.values(), ...EDGE_RULES];
+  const rules = [...[...RULES.values(), ...COORDINATOR_RULES.values()].map(ruleView), ...EDGE_RULES];
   return rules.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
@@ -13,6 +13,21 @@ const STRICTNESS = {
   safe: 'only with `--strictness safe` (the default): Linux accepts it',
   linux: 'only with `--strictness linux`',
 } as const;
+
+/** For which kernels, and where that is known from. */
+function versions({ facts = [] }: RuleView): string {
+  const parts = facts.map(({ name, title, values }) =>
+    [
+      `\`${name}\`: ${title}`,
+      [
+        '| since | value | source |',
+        '| --- | --- | --- |',
+        ...values.map((v) => `| ${v.since} | ${v.value} | ${v.source} |`),
+      ].join('\n'),
+    ].join('\n\n'),
+  );
+  return parts.length === 0 ? '' : `\n## Kernel versions\n\n${parts.join('\n\n')}\n`;
+}
 
 function page(rule: RuleView): string {
   const remedies =
@@ -30,7 +45,7 @@ ${rule.why}
 ## Who decides in Linux
 
 ${rule.linux}
-${remedies}`;
+${remedies}${versions(rule)}`;
 }
 
 function index(rules: readonly RuleView[]): string {

@@ -16,10 +16,12 @@ import {
   type KernelState,
   makeWorld,
   ownedBytes,
+  type RulesKernel,
   readOnly,
   type Strictness,
   siteFacts,
   type World,
+  withRulesOf,
 } from '../../src/registry/index.ts';
 import { withArena } from '../../test/support/arena-text.ts';
 import { firingProblems } from './firing.ts';
@@ -37,6 +39,8 @@ export interface Cell {
   readonly warnings: readonly string[];
   /** Who runs, in order, by place in the set that is attached. */
   readonly chain: readonly number[];
+  /** Names of the facts about kernel versions that the answer rests on. */
+  readonly facts: readonly string[];
   readonly kernel: MatrixKernel;
 }
 
@@ -90,9 +94,28 @@ function attachAs(world: World, kernel: MatrixKernel, request: AttachRequest, pl
   return decideAttach(world, kernel.state, kernel.text, { request, identity, sequence: place });
 }
 
-/** With a machine, the function is called in every state that attaching leads to. */
-export function makeLab(image: KernelImage, strictness: Strictness, machine?: Machine): Lab {
-  const world = makeWorld(image, { strictness });
+/** The world, and which facts were read since it was last asked. */
+function watched(world: World): { readonly world: World; readonly read: () => readonly string[] } {
+  const names = new Set<string>();
+  const fact: World['fact'] = (each) => {
+    names.add(each.name);
+    return world.fact(each);
+  };
+  const read = (): readonly string[] => {
+    const found = [...names].sort();
+    names.clear();
+    return found;
+  };
+  return { world: { ...world, fact }, read };
+}
+
+/**
+ * With a machine, the function is called in every state that attaching leads to. `rules`: the version whose rules decide; the image's own when
+ * there is none.
+ */
+export function makeLab(image: KernelImage, strictness: Strictness, machine?: Machine, rules?: RulesKernel): Lab {
+  const own = makeWorld(image, { strictness });
+  const { world, read } = watched(rules === undefined ? own : withRulesOf(own, rules));
   const base = withArena(world);
   const start: MatrixKernel = { state: initialState(world), text: ForkText.over(base) };
   const [symbol] = image.symbols.byName(FUNCTION);
@@ -116,16 +139,18 @@ export function makeLab(image: KernelImage, strictness: Strictness, machine?: Ma
     owners: MATRIX_OWNERS,
     attach(kernel, { kind, options, at }, place) {
       const target = typeof at === 'object' ? at.named : { entry: FUNCTION, site, body }[at];
+      read();
       const decision = attachAs(world, kernel, { kind, options, target }, place);
+      const facts = read();
       const { outcome, warnings } = decision;
       const next = after(kernel, decision);
       if (outcome.kind === 'refused')
-        return { verdict: outcome.fault.errno, rule: outcome.fault.rule, warnings, chain: [], kernel: next };
+        return { verdict: outcome.fault.errno, rule: outcome.fault.rule, warnings, chain: [], facts, kernel: next };
       const view = readOnly(world, next.state, next.text);
       const [first] = outcome.attachment.sites;
       const chain = first === undefined ? [place] : siteFacts(view, first).chain.map((id) => Number(id.slice(6)));
       const verdict = outcome.verdict === 'chained' || outcome.verdict === 'shared' ? outcome.verdict : 'attached';
-      return { verdict, rule: undefined, warnings, chain, kernel: next };
+      return { verdict, rule: undefined, warnings, chain, facts, kernel: next };
     },
     detach(kernel, place) {
       const decision = decideDetach(world, kernel.state, kernel.text, idOf(place));

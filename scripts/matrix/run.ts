@@ -4,19 +4,26 @@ import type { MatrixOwner } from './owners.ts';
 
 /** Linux's own bug, recorded on 6.12: a kprobe and one with a post_handler at one function entry leave the site patched. */
 const LEAK = /stays patched|will not be restored/;
+/** register_kprobe from 6.14 on: 0 is returned for a probe that is not armed. */
+const SILENT = /never fires/;
 
 export interface SetResult {
   readonly owners: readonly MatrixOwner[];
   /** Of the last one, when those before it were granted. */
-  readonly last: Cell;
+  readonly last: Answer;
   /** Orders of leaving that were tried. */
   readonly leavings: number;
   /** Linux itself leaves bytes behind, and said so. */
   readonly isLeak: boolean;
+  /** Linux says yes and the last one never runs. */
+  readonly isSilent: boolean;
   /** ftrace shut itself down on the way, as Linux's does: all stays as it is. */
   readonly isDead: boolean;
   readonly problems: readonly string[];
 }
+
+/** What was answered; the kernel behind it is not kept. */
+export type Answer = Omit<Cell, 'kernel'>;
 
 interface Findings {
   leavings: number;
@@ -78,10 +85,13 @@ function runSet(lab: Lab, owners: readonly MatrixOwner[], before: MatrixKernel, 
   for (const problem of lab.audit(last.kernel)) findings.problems.push(`after attaching: ${problem}`);
   if (last.rule !== undefined && last.kernel.text.differing() !== before.text.differing())
     findings.problems.push(`refused by ${last.rule} and changed the text`);
-  if (last.rule === undefined && !last.chain.includes(place)) findings.problems.push('it is not in its own chain');
+  const isSilent = last.warnings.some((warning) => SILENT.test(warning));
+  if (last.rule === undefined && !isSilent && !last.chain.includes(place))
+    findings.problems.push('it is not in its own chain');
   for (const problem of lab.call(last.kernel)) findings.problems.push(`after attaching, a call: ${problem}`);
   leave(lab, owners, last.kernel, [], findings);
-  return { owners, last, ...findings };
+  const { kernel: _, ...answer } = last;
+  return { owners, last: answer, isSilent, ...findings };
 }
 
 /** The set without exceptions that escape: one is a finding like any other. */
@@ -90,22 +100,23 @@ function guardedSet(lab: Lab, owners: readonly MatrixOwner[], before: MatrixKern
     return runSet(lab, owners, before, hadLeak);
   } catch (error) {
     const problem = `exception: ${error instanceof Error ? error.message : String(error)}`;
-    const last: Cell = { verdict: 'attached', rule: undefined, warnings: [], chain: [], kernel: before };
-    return { owners, last, leavings: 0, isLeak: hadLeak, isDead: false, problems: [problem] };
+    const last: Answer = { verdict: 'attached', rule: undefined, warnings: [], chain: [], facts: [] };
+    return { owners, last, leavings: 0, isLeak: hadLeak, isSilent: false, isDead: false, problems: [problem] };
   }
 }
 
 /**
  * All ordered sets of `size` owners whose earlier members are granted, an owner and itself included. `pick` chooses which first members and
- * which sets to run; the default is all.
+ * which sets to run; the default is all. `firsts` limits the first members to a part of the owners, so that several threads share the work.
  */
 export function* runSets(
   lab: Lab,
   size: number,
   pick: (owners: readonly MatrixOwner[]) => boolean = () => true,
+  firsts: readonly MatrixOwner[] = lab.owners,
 ): Generator<SetResult> {
   function* extend(owners: readonly MatrixOwner[], kernel: MatrixKernel, hadLeak: boolean): Generator<SetResult> {
-    for (const owner of lab.owners) {
+    for (const owner of owners.length === 0 ? firsts : lab.owners) {
       const next = [...owners, owner];
       if (next.length === size) {
         if (pick(next)) yield guardedSet(lab, next, kernel, hadLeak);

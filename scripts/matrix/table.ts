@@ -1,3 +1,4 @@
+import { KERNEL_UNSETTLED } from '../../src/registry/index.ts';
 import type { SetResult } from './run.ts';
 
 /** In a cell: Linux leaves bytes behind when these two leave. */
@@ -5,12 +6,18 @@ const LEAK_MARK = ' †';
 /** ftrace shut itself down, as Linux's does. */
 const DEAD_MARK = ' ‡';
 
-const cellText = ({ last, isLeak, isDead, problems }: SetResult): string => {
-  const word = last.rule === undefined ? last.verdict : `**${last.verdict}**`;
-  return `${word}${isLeak ? LEAK_MARK : ''}${isDead ? DEAD_MARK : ''}${problems.length > 0 ? ' ✗' : ''}`;
+/** Linux returns 0, and what it granted never runs. */
+const SILENT_MARK = ' §';
+
+/** What a cell says; the errno of what no source settles is ours, so the cell says that instead. */
+export const cellText = ({ last, isLeak, isSilent, isDead, problems }: SetResult): string => {
+  const refusal = last.rule === KERNEL_UNSETTLED.id ? 'unknown' : last.verdict;
+  const word = last.rule === undefined ? last.verdict : `**${refusal}**`;
+  const marks = [isLeak ? LEAK_MARK : '', isSilent ? SILENT_MARK : '', isDead ? DEAD_MARK : ''].join('');
+  return `${word}${marks}${problems.length > 0 ? ' ✗' : ''}`;
 };
 
-const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+export const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
 
 /** Owners that this kernel cannot have at all, with the rule that says why: none of them was ever first. */
 export function unavailable(pairs: readonly SetResult[]): ReadonlyMap<string, string> {
@@ -67,5 +74,7 @@ export function summary(sets: readonly SetResult[]): string {
   const marked = leaks === 0 ? '' : ` ${leaks} meet what Linux gets wrong (†).`;
   const dead = sets.filter(({ isDead }) => isDead).length;
   const killed = dead === 0 ? '' : ` In ${dead} ftrace shuts itself down (‡).`;
-  return `${sets.length} ordered sets: the last is granted in ${granted} and refused in ${sets.length - granted}; ${leavings} orders of leaving, ${problems} problems.${marked}${killed}`;
+  const silences = sets.filter(({ isSilent }) => isSilent).length;
+  const silent = silences === 0 ? '' : ` In ${silences} Linux says yes and the last never runs (§).`;
+  return `${sets.length} ordered sets: the last is granted in ${granted} and refused in ${sets.length - granted}; ${leavings} orders of leaving, ${problems} problems.${marked}${silent}${killed}`;
 }

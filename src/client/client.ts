@@ -11,6 +11,7 @@ import type {
   CallRequest,
   DetachAnswer,
   ImageView,
+  KernelsView,
   PlanAnswer,
   PlanRequest,
   PokePage,
@@ -102,6 +103,7 @@ export interface Client {
   listing(file: KernelListing): Promise<Answer<string>>;
   sysctl(name: string): Promise<Answer<SysctlView>>;
   setSysctl(name: string, value: 0 | 1): Promise<Answer<SysctlView>>;
+  kernels(): Promise<Answer<KernelsView>>;
   rules(): Promise<Answer<RuleList>>;
   rule(id: string): Promise<Answer<RuleView>>;
   /** Events as they come, until the service ends the stream. */
@@ -219,6 +221,7 @@ export function createClient(options: ClientOptions): Client {
     listing: (file) => plain({ method: 'GET', path: `/v1/${file}`, headers: { accept: 'text/plain' } }),
     sysctl: (name) => get(`/v1/sysctl/${part(name)}`),
     setSysctl: (name, value) => json({ method: 'PUT', path: `/v1/sysctl/${part(name)}`, body: { value } }),
+    kernels: () => get('/v1/kernels'),
     rules: () => get('/v1/rules'),
     rule: (id) => get(`/v1/rules/${part(id)}`),
     events: ({ after, types, signal } = {}) =>

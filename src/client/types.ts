@@ -233,6 +233,35 @@ export interface InstructionView {
   readonly target: string | null;
 }
 
+export interface KernelsView {
+  readonly image: string;
+  /** The version whose rules decide for the loaded image */
+  readonly rules: string;
+  /** What ?kernel= takes, each at its latest point release */
+  readonly versions: readonly {
+    readonly version: string;
+    readonly evidence: string;
+    readonly decides: readonly {
+      readonly fact: string;
+      readonly value: string;
+      readonly since: string;
+      readonly source: string;
+    }[];
+  }[];
+  readonly facts: readonly {
+    readonly name: string;
+    readonly title: string;
+    readonly linux: string;
+    readonly rules: readonly string[];
+    readonly values: readonly {
+      readonly since: string;
+      readonly value: string;
+      readonly source: string;
+    }[] /** For the loaded image */;
+    readonly here: string;
+  }[];
+}
+
 export interface Live {
   readonly status: 'live';
 }
@@ -422,6 +451,13 @@ export interface RuleView {
   readonly range: string;
   readonly strictness: 'both' | 'safe' | 'linux';
   readonly remedies: readonly string[];
+  readonly facts?: readonly {
+    readonly name: string;
+    readonly title: string;
+    readonly linux: string;
+    readonly rules: readonly string[];
+    readonly values: readonly { readonly since: string; readonly value: string; readonly source: string }[];
+  }[];
 }
 
 export interface SchemaFinding {

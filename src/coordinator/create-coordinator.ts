@@ -8,6 +8,7 @@ import type { DurableKernel } from './durable/durable-kernel.ts';
 import type { EventLog } from './event-log.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { startOptimizer, waitForKprobeOptimizer } from './kprobe-optimizer.ts';
+import { kernelsView, ruleView } from './kernels.ts';
 import { pageOf } from './paging.ts';
 import { siteOf, textView } from './places.ts';
 import { plan, unknownSteps } from './plan.ts';
@@ -136,8 +137,12 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     sysctl: (name) => readSysctl(kernel.view(), name),
     setSysctl: (caller, name, value) => setSysctl(kernel, caller, name, value),
     textMutex: () => textMutexView(kernel),
-    rules: () => [...RULES.values(), ...COORDINATOR_RULES.values()],
-    rule: (id) => RULES.get(id) ?? COORDINATOR_RULES.get(id),
+    kernels: () => kernelsView(world),
+    rules: () => [...RULES.values(), ...COORDINATOR_RULES.values()].map(ruleView),
+    rule: (id) => {
+      const rule = RULES.get(id) ?? COORDINATOR_RULES.get(id);
+      return rule === undefined ? undefined : ruleView(rule);
+    },
     problem: (fault) => toProblem(world, fault),
     recoveredAnswers: () => durable?.answers ?? [],
     ...eventCalls(events),

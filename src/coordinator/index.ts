@@ -4,6 +4,7 @@ export { type DurableOptions, type OpenedDurable, openDurable } from './durable/
 export type { Recovery } from './durable/recover.ts';
 export * from './event-types.ts';
 export type { KernelOptions } from './kernel.ts';
+export { ruleView } from './kernels.ts';
 export { type OpenOptions, openCoordinator } from './open-coordinator.ts';
 export { ForkText } from './plan-text.ts';
 export { COORDINATOR_RULES } from './rules.ts';

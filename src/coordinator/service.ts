@@ -3,15 +3,18 @@
  * addresses are `0x` strings, bytes lower-case hex, times ISO 8601.
  */
 import type { Errno, Fault, Holder, Result } from '../base/index.ts';
-import type { AttachRequest, GracePeriod, OwnerKind, RequestTarget, Rule, Strictness } from '../registry/index.ts';
+import type { AttachRequest, GracePeriod, OwnerKind, RequestTarget, Strictness } from '../registry/index.ts';
 import type { CallAnswer, CallRequest } from './call-service.ts';
 import type { EventType } from './event-types.ts';
+import type { KernelsView, RuleView } from './kernels.ts';
 import type { ImageView, PokeView, SiteView, SymbolView, TextView } from './service-reads.ts';
 import type { LivepatchView, TaskCalls } from './service-tasks.ts';
 
 export { type GracePeriod, OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
 export type * from './call-service.ts';
 export type * from './service-reads.ts';
+
+export type { FactView, KernelsView, RuleView } from './kernels.ts';
 
 /** Who asks. */
 export interface Caller {
@@ -222,9 +225,6 @@ export interface SysctlView {
   readonly value: number;
 }
 
-/** A rule goes over the wire as the registry has it. */
-export type RuleView = Rule;
-
 export interface Page<T> {
   readonly items: readonly T[];
   readonly nextCursor: string | null;
@@ -288,6 +288,8 @@ export interface Coordinator extends TaskCalls {
   /** Writes a sysctl for everyone. The edge lets only administrators through. */
   setSysctl(caller: Caller, name: string, value: number): Promise<Result<SysctlView>>;
   textMutex(): TextMutexView;
+  /** The versions whose rules are built, and the facts in which they differ. */
+  kernels(): KernelsView;
   rules(): readonly RuleView[];
   rule(id: string): RuleView | undefined;
   /** Turns a fault into the problem document the edge sends. */

@@ -18,6 +18,7 @@ import { callRoutes } from './routes/calls.ts';
 import { debugfsRoutes } from './routes/debugfs.ts';
 import { eventRoutes } from './routes/events.ts';
 import { imageRoutes } from './routes/image.ts';
+import { kernelRoutes } from './routes/kernels.ts';
 import { pageRoutes } from './routes/page.ts';
 import { planRoutes } from './routes/plans.ts';
 import { ruleRoutes } from './routes/rules.ts';
@@ -119,7 +120,8 @@ async function install(app: App): Promise<void> {
       const violation = scope.services.state.coordinator()?.poisoned();
       return violation === undefined ? undefined : sendFault(reply, edgeFault('service.poisoned', violation));
     });
-    for (const routes of [imageRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes]) routes(scope);
+    for (const routes of [imageRoutes, kernelRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes])
+      routes(scope);
     for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes, taskRoutes, callRoutes]) routes(scope);
   });
   await installDocs(app);

@@ -8,6 +8,18 @@ const page = (title: string, body: string): string => `<!doctype html>
 <body class="document"><main>${body}</main></body></html>
 `;
 
+const cell = (text: string): string => `<td>${escapeHtml(text)}</td>`;
+
+/** For which kernels, and where that is known from. */
+function factTables({ facts = [] }: RuleView): string {
+  const tables = facts.map(({ name, title, values }) => {
+    const rows = values.map(({ since, value, source }) => `<tr>${cell(`${since}+`)}${cell(value)}${cell(source)}</tr>`);
+    return `<p><code>${escapeHtml(name)}</code>: ${escapeHtml(title)}</p>
+<table><thead><tr><th>since</th><th>value</th><th>source</th></tr></thead><tbody>${rows.join('\n')}</tbody></table>`;
+  });
+  return tables.length === 0 ? '' : `<h2>Kernel versions</h2>${tables.join('\n')}`;
+}
+
 const paragraph = (heading: string, text: string): string =>
   text === '' ? '' : `<h2>${heading}</h2><p>${escapeHtml(text)}</p>`;
 
@@ -20,7 +32,7 @@ export function rulePage(rule: RuleView): string {
 <h1>${escapeHtml(rule.title)}</h1>
 <p class="facts"><code>${escapeHtml(rule.id)}</code> · ${facts.join(' · ')}</p>
 ${paragraph('What', rule.what)}${paragraph('Why', rule.why)}${paragraph('Where Linux decides', rule.linux)}
-${remedies === '' ? '' : `<h2>Ways out</h2><ul>${remedies}</ul>`}`,
+${remedies === '' ? '' : `<h2>Ways out</h2><ul>${remedies}</ul>`}${factTables(rule)}`,
   );
 }
 

@@ -247,7 +247,7 @@ export function createFakeCoordinator(): FakeCoordinator {
   };
 }
 
-type ReadOnlyNames = 'image' | 'symbols' | 'symbol' | 'text' | 'siteHistory' | 'plan' | 'audit' | 'kernelView';
+type ReadOnlyNames = 'image' | 'symbols' | 'symbol' | 'text' | 'siteHistory' | 'plan' | 'audit' | 'kernels' | 'kernelView';
 type ReadOnlyPart = Pick<Coordinator, ReadOnlyNames | 'sysctl' | 'textMutex' | 'rules' | 'rule' | 'problem'>;
 
 /** What an answer has when an order is asked for: the given one, or none when a step meets `held`. */
@@ -373,6 +373,7 @@ function readOnly(revision: () => number): ReadOnlyPart {
       waitMs: { p50: 1, p99: 2 },
       holdMs: { p50: 3, p99: 4 },
     }),
+    kernels: () => ({ image: '6.12.0-fake', rules: '6.12', versions: [], facts: [] }),
     rules: () => RULES,
     rule: (id) => RULES.find((r) => r.id === id),
     problem: problemOf,

@@ -336,6 +336,35 @@ export const SysctlView = Type.Object(
   { title: 'SysctlView' },
 );
 
+const FACT = {
+  name: Type.String(),
+  title: Type.String(),
+  linux: Type.String(),
+  rules: Type.Array(Type.String()),
+  values: Type.Array(Type.Object({ since: Type.String(), value: Type.String(), source: Type.String() })),
+};
+
+const FactView = Type.Object(FACT);
+
+export const KernelsView = Type.Object(
+  {
+    image: Type.String(),
+    rules: Type.String({ description: 'The version whose rules decide for the loaded image' }),
+    versions: Type.Array(
+      Type.Object({
+        version: Type.String(),
+        evidence: Type.String(),
+        decides: Type.Array(
+          Type.Object({ fact: Type.String(), value: Type.String(), since: Type.String(), source: Type.String() }),
+        ),
+      }),
+      { description: 'What ?kernel= takes, each at its latest point release' },
+    ),
+    facts: Type.Array(Type.Object({ ...FACT, here: Type.String({ description: 'For the loaded image' }) })),
+  },
+  { title: 'KernelsView' },
+);
+
 export const RuleView = Type.Object(
   {
     id: Type.String(),
@@ -347,6 +376,7 @@ export const RuleView = Type.Object(
     range: Type.String(),
     strictness: words(['both', 'safe', 'linux']),
     remedies: Type.Array(Type.String()),
+    facts: Type.Optional(Type.Array(FactView)),
   },
   { title: 'RuleView' },
 );
