@@ -48,51 +48,68 @@ const cells = (answers: ReadonlyMap<RulesKernel, SetResult>): readonly string[] 
 const isSame = (answers: ReadonlyMap<RulesKernel, SetResult>): boolean => new Set(cells(answers)).size === 1;
 
 interface Difference {
-  readonly firsts: string[];
-  readonly seconds: Set<string>;
+  readonly firsts: readonly string[];
+  readonly seconds: readonly string[];
   readonly cells: readonly string[];
   readonly facts: readonly string[];
   readonly deciders: readonly string[];
 }
 
+/** Facts that were read and changed between the same two versions as the answer; of those, the ones that the refusing rules rest on. */
+function decisive(answers: ReadonlyMap<RulesKernel, SetResult>): readonly string[] {
+  const said = cells(answers);
+  const read = tellingFacts(
+    [...new Set([...answers.values()].flatMap(({ last }) => last.facts))].sort(),
+    BUILT_KERNELS,
+  );
+  const changed = read.filter((fact) =>
+    BUILT_KERNELS.some((kernel, i) => {
+      const before = BUILT_KERNELS[i - 1];
+      if (before === undefined || said[i] === said[i - 1]) return false;
+      return factAt(fact, latestOf(before)).is !== factAt(fact, latestOf(kernel)).is;
+    }),
+  );
+  const rules = [...answers.values()].flatMap(({ last }) => (last.rule === undefined ? [] : [last.rule]));
+  const named = changed.filter((fact) => fact.rules.some((rule) => rules.includes(rule)));
+  return (named.length > 0 ? named : changed).map(({ name }) => name);
+}
+
 function differenceOf(key: string, answers: ReadonlyMap<RulesKernel, SetResult>): Difference {
-  const sets = [...answers.values()];
-  const names = [...new Set(sets.flatMap(({ last }) => last.facts))].sort();
   const [first = '', second = ''] = key.split('|');
   return {
     firsts: [first],
-    seconds: new Set([second]),
+    seconds: [second],
     cells: cells(answers),
-    facts: tellingFacts(names, BUILT_KERNELS).map(({ name }) => name),
-    deciders: [...new Set(sets.map(deciderOf))],
+    facts: decisive(answers),
+    deciders: [...new Set([...answers.values()].map(deciderOf))],
   };
+}
+
+function joined(all: readonly Difference[], keyOfRow: (each: Difference) => unknown): readonly Difference[] {
+  const rows = new Map<string, Difference>();
+  for (const each of all) {
+    const key = JSON.stringify(keyOfRow(each));
+    const known = rows.get(key);
+    const both = <K extends 'firsts' | 'seconds' | 'deciders'>(what: K): readonly string[] => [
+      ...new Set([...(known?.[what] ?? []), ...each[what]]),
+    ];
+    rows.set(key, { ...each, firsts: both('firsts'), seconds: both('seconds'), deciders: both('deciders') });
+  }
+  return [...rows.values()];
 }
 
 /** Rows with the same answers for the same reasons become one. */
 function merged(pairs: Pairs): readonly Difference[] {
-  const rows = new Map<string, Difference>();
-  for (const [key, answers] of pairs) {
-    if (isSame(answers)) continue;
-    const difference = differenceOf(key, answers);
-    const [second] = difference.seconds;
-    const same = JSON.stringify([second, difference.cells, difference.facts]);
-    const known = rows.get(same);
-    if (known === undefined) rows.set(same, difference);
-    else known.firsts.push(...difference.firsts);
-  }
-  return [...rows.values()];
+  const all = [...pairs].flatMap(([key, answers]) => (isSame(answers) ? [] : [differenceOf(key, answers)]));
+  const byFirsts = joined(all, ({ seconds, cells: said, facts }) => [seconds, said, facts]);
+  return joined(byFirsts, ({ firsts, cells: said, facts }) => [firsts, said, facts]);
 }
 
 const factLink = (name: string): string => `[${name}](#${name.replaceAll('.', '')})`;
 
 function differences(pairs: Pairs): string {
   const lines = merged(pairs).map(({ firsts, seconds, cells: answers, facts, deciders }) =>
-    row([
-      firsts.join(', '),
-      [...seconds].join(', '),
-      ...answers,
-      [...facts.map(factLink), ...deciders.map((each) => each)].join('; '),
-    ]),
+    row([firsts.join(', '), seconds.join(', '), ...answers, [...facts.map(factLink), ...deciders].join('; ')]),
   );
   const head = ['first', 'then', ...BUILT_KERNELS, 'source'];
   return [row(head), row(head.map(() => '---')), ...lines].join('\n');
@@ -150,7 +167,7 @@ export function versionsPage(found: readonly PartResult[]): string {
     HEAD.trimEnd(),
     `Image: ${pairs[0]?.release ?? ''}, function: \`${FUNCTION}\`.`,
     '## How each version is known',
-    BUILT_KERNELS.map((kernel) => `- **${kernel}**: ${EVIDENCE[kernel]}.`).join('\n'),
+    BUILT_KERNELS.map((kernel) => `- **${kernel}**: ${EVIDENCE[kernel]}`).join('\n'),
     '## Where they differ',
     differences(all),
     '## Where they agree',

@@ -8,11 +8,11 @@ export type RulesKernel = (typeof BUILT_KERNELS)[number];
 export const EVIDENCE: Readonly<Record<RulesKernel, string>> = {
   '5.15':
     'not recorded: the sources of 6.1 and the changes that lie between (commits named by each fact). What only a 5.15 could tell is unknown.',
-  '6.1': 'recorded on Debian 6.1.192, and its source',
+  '6.1': 'recorded on Debian 6.1.192, and its source.',
   '6.6':
-    'not recorded: where 6.1 and 6.12 agree it stands between them; where they differ, the release or the 6.6-stable review mail that brought the change',
-  '6.12': 'recorded on Debian 6.12.117, and its source',
-  '6.18': 'not recorded: the source of 6.12.117 and the changes since (commits named by each fact)',
+    'not recorded: where 6.1 and 6.12 agree it stands between them; where they differ, the release or the 6.6-stable review mail that brought the change.',
+  '6.12': 'recorded on Debian 6.12.117, and its source.',
+  '6.18': 'not recorded: the source of 6.12.117 and the changes since (commits named by each fact).',
 };
 
 /** A point release that is later than any: what a branch has become, as far as is known. */
