@@ -139,10 +139,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     textMutex: () => textMutexView(kernel),
     kernels: () => kernelsView(world),
     rules: () => [...RULES.values(), ...COORDINATOR_RULES.values()].map(ruleView),
-    rule: (id) => {
-      const rule = RULES.get(id) ?? COORDINATOR_RULES.get(id);
-      return rule === undefined ? undefined : ruleView(rule);
-    },
+    rule: (id) => [RULES.get(id) ?? COORDINATOR_RULES.get(id)].flatMap((rule) => rule ?? []).map(ruleView)[0],
     problem: (fault) => toProblem(world, fault),
     recoveredAnswers: () => durable?.answers ?? [],
     ...eventCalls(events),

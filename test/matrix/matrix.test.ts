@@ -176,13 +176,13 @@ async function checkSomeTriples(
   assert.ok(run > most / 2, `only ${run} triples`);
 }
 
-/** Besides what the built-in kernel never has. */
+const WITHOUT_FPROBE = ['fprobe', 'kprobe_multi', 'kretprobe_multi'];
+
+/** What a version has on no image. */
 const NOT_IN: Readonly<Partial<Record<RulesKernel, readonly string[]>>> = {
-  '5.15': ['direct sharing', 'fmod_ret'],
+  '5.15': [...WITHOUT_FPROBE, 'direct sharing', 'fmod_ret'],
   '6.1': ['fmod_ret'],
 };
-
-const WITHOUT_FPROBE = ['fprobe', 'kprobe_multi', 'kretprobe_multi'];
 
 describe('the matrix of owner kinds', () => {
   for (const strictness of ['safe', 'linux'] as const) {
@@ -196,7 +196,7 @@ describe('the matrix of owner kinds', () => {
     for (const kernel of BUILT_KERNELS)
       it(`has those of ${kernel} by its rules, and leaves the text as it was, ${strictness} (MATRIX_SEED=${seed})`, async () => {
         const image = await builtinImage();
-        const missing = [...WITHOUT_FPROBE, 'function tracer', ...(NOT_IN[kernel] ?? [])];
+        const missing = NOT_IN[kernel] ?? [];
         await checkPairs(image, strictness, missing, kernel);
         await checkSomeTriples(image, strictness, seed, kernel);
       });
@@ -206,9 +206,8 @@ describe('the matrix of owner kinds', () => {
       checkPairs(await kernelImage(real.path), strictness, []),
     );
 
-    // fprobe, which the built-in kernel does not have, is nothing, an ops for each, or the graph tracer.
     for (const [kernel, missing] of [
-      ['5.15', [...WITHOUT_FPROBE, 'direct sharing', 'fmod_ret']],
+      ['5.15', NOT_IN['5.15'] ?? []],
       ['6.18', []],
     ] as const)
       it(`has those of ${kernel} on ${RECORDED_6_12}, ${strictness}`, { skip: real.skip }, async () =>

@@ -17,6 +17,7 @@ import type {
 } from '../../src/coordinator/index.ts';
 import { fakeCall } from './calls.fake.ts';
 import { RULES } from './rules.fake.ts';
+import { KERNELS, TEXT_MUTEX } from './coordinator.answers.ts';
 import { fakeTasks } from './tasks.fake.ts';
 
 export interface FakeCoordinator extends Coordinator {
@@ -365,15 +366,8 @@ function readOnly(revision: () => number): ReadOnlyPart {
     sysctl: (name) =>
       name.startsWith('kernel.') ? ok({ name, value: 1 }) : err(fault('ENOENT', 'sysctl.unknown', name)),
     audit: () => ({ bytesChecked: 4096, differing: 0, attributed: 0, orphans: [], durationMs: 1 }),
-    textMutex: () => ({
-      holder: null,
-      heldSinceMs: null,
-      waiting: [],
-      acquisitions: 7,
-      waitMs: { p50: 1, p99: 2 },
-      holdMs: { p50: 3, p99: 4 },
-    }),
-    kernels: () => ({ image: '6.12.0-fake', rules: '6.12', versions: [], facts: [] }),
+    textMutex: () => TEXT_MUTEX,
+    kernels: () => KERNELS,
     rules: () => RULES,
     rule: (id) => RULES.find((r) => r.id === id),
     problem: problemOf,
