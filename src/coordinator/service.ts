@@ -12,9 +12,8 @@ import type { LivepatchView, TaskCalls } from './service-tasks.ts';
 
 export { type GracePeriod, OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
 export type * from './call-service.ts';
-export type * from './service-reads.ts';
-
 export type { FactView, KernelsView, RuleView } from './kernels.ts';
+export type * from './service-reads.ts';
 
 /** Who asks. */
 export interface Caller {

@@ -16,8 +16,8 @@ import type {
   SiteView,
 } from '../../src/coordinator/index.ts';
 import { fakeCall } from './calls.fake.ts';
-import { RULES } from './rules.fake.ts';
 import { KERNELS, TEXT_MUTEX } from './coordinator.answers.ts';
+import { RULES } from './rules.fake.ts';
 import { fakeTasks } from './tasks.fake.ts';
 
 export interface FakeCoordinator extends Coordinator {
@@ -248,7 +248,16 @@ export function createFakeCoordinator(): FakeCoordinator {
   };
 }
 
-type ReadOnlyNames = 'image' | 'symbols' | 'symbol' | 'text' | 'siteHistory' | 'plan' | 'audit' | 'kernels' | 'kernelView';
+type ReadOnlyNames =
+  | 'image'
+  | 'symbols'
+  | 'symbol'
+  | 'text'
+  | 'siteHistory'
+  | 'plan'
+  | 'audit'
+  | 'kernels'
+  | 'kernelView';
 type ReadOnlyPart = Pick<Coordinator, ReadOnlyNames | 'sysctl' | 'textMutex' | 'rules' | 'rule' | 'problem'>;
 
 /** What an answer has when an order is asked for: the given one, or none when a step meets `held`. */
