@@ -24,6 +24,7 @@ function makeText(): { readonly text: room.KernelText; readonly input: Uint8Arra
 
 const WRITERS = [
   'TextPokeQueue',
+  'loadText',
   'resetText',
   'restoreText',
   'snapshotText',
@@ -174,6 +175,7 @@ describe('a text', () => {
         room.runPhases(queue.queue(held, poke), machine);
         return room.runPhases(queue.finish(held), machine);
       },
+      loadText: (held) => room.loadText(held, text, [{ at: SITE, bytes: hex('cc') }]),
       resetText: (held) => room.resetText(held, text),
       restoreText: (held) => room.restoreText(held, text, { kind: 'text-snapshot' }),
       snapshotText: (held) => room.snapshotText(held, text),
