@@ -134,6 +134,7 @@ class SwitchedHistory {
     const left = await this.#coordinator.detach(WHO, last.value.id);
     assert.ok(left.ok);
     this.#note(left.value.warnings);
+    await this.#coordinator.waitForKprobeOptimizer();
     if (!this.isBroken) assert.equal(this.#coordinator.audit().differing, 0, 'bytes stayed changed');
   }
 }

@@ -20,6 +20,12 @@ import { hasFlag, isEnabled, opsAt } from './ops-list.ts';
 
 const hasRecordFlag = (record: { readonly flags: number }, flag: number): boolean => (record.flags & flag) !== 0;
 
+/** Before 6.0: the site's IPMODIFY owner is its direct call. */
+function isDirectClaim(txn: Txn, site: number): boolean {
+  const direct = directOps(txn, site);
+  return direct !== undefined && hasFlag(direct, OPS.IPMODIFY);
+}
+
 function enterSite(txn: Txn, ops: FtraceOps, site: number): Fault | undefined {
   const record = txn.record(site);
   const isIpmodify = hasFlag(ops, OPS.IPMODIFY);
@@ -27,7 +33,7 @@ function enterSite(txn: Txn, ops: FtraceOps, site: number): Fault | undefined {
     if (isIpmodify) txn.setRecord(site, { ...record, flags: record.flags | REC.IPMODIFY });
     return undefined;
   }
-  if (isIpmodify && (hasFlag(ops, OPS.DIRECT) || directOps(txn, site) !== undefined))
+  if (isIpmodify && (hasFlag(ops, OPS.DIRECT) || isDirectClaim(txn, site)))
     return refuse(FTRACE_DIRECT_CLAIMS_IPMODIFY, {
       detail: `${txn.place(site)} already has an owner that may change the instruction pointer, and before 6.0 a direct call counts as one.`,
       place: txn.place(site),
