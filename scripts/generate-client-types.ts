@@ -50,7 +50,7 @@ function objectType(schema: Schema): string {
 
 function members(schema: Schema): string[] {
   return Object.entries(schema.properties ?? {}).map(([name, property]) => {
-    const doc = property.description === undefined ? '' : `/** ${property.description} */\n`;
+    const doc = property.description === undefined ? '' : `\n/** ${property.description} */\n`;
     const mark = schema.required?.includes(name) === true ? '' : '?';
     return `${doc}readonly ${name}${mark}: ${typeOf(property)};`;
   });

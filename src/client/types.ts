@@ -18,9 +18,11 @@ export interface AttachRequest {
     | string
     | readonly string[]
     | {
-        /** Only `*` and `?` are special */ readonly pattern: string;
+        /** Only `*` and `?` are special */
+        readonly pattern: string;
       };
   readonly program?: string;
+
   /** By kind; unknown options are refused */
   readonly options?: Readonly<Record<string, unknown>>;
 }
@@ -42,6 +44,7 @@ export interface AttachmentView {
   readonly id: string;
   readonly kind: OwnerKind;
   readonly client: string;
+
   /** ISO 8601 */
   readonly since: string;
   readonly target: string | readonly string[] | { readonly pattern: string };
@@ -78,8 +81,10 @@ export interface CallAnswer {
 
 export interface CallBuffer {
   readonly arg: number;
+
   /** Address, 64 bits, lower-case hex */
   readonly address: string;
+
   /** Bytes, lower-case hex */
   readonly bytes: string;
 }
@@ -87,10 +92,12 @@ export interface CallBuffer {
 export interface CallFault {
   readonly name: string;
   readonly detail: string;
+
   /** Address, 64 bits, lower-case hex */
   readonly rip: string;
   readonly place: string;
   readonly address: string | null;
+
   /** Bytes, lower-case hex */
   readonly bytes: string;
   readonly instructions: readonly CallInstruction[];
@@ -108,6 +115,7 @@ export interface CallFired {
 export interface CallInstruction {
   /** Address, 64 bits, lower-case hex */
   readonly address: string;
+
   /** Bytes, lower-case hex */
   readonly bytes: string;
   readonly text: string;
@@ -127,19 +135,25 @@ export interface CallRequest {
     | string
     | number
     | {
-        /** Bytes, lower-case hex */ readonly buffer: string;
+        /** Bytes, lower-case hex */
+        readonly buffer: string;
       }
     | {
-        /** A place: `tcp_set_state`, `tcp_set_state+0x10` or `0xffffffff81a3c4d0` */ readonly symbol: string;
+        /** A place: `tcp_set_state`, `tcp_set_state+0x10` or `0xffffffff81a3c4d0` */
+        readonly symbol: string;
       }
   )[];
+
   /** Missing arguments by prototype; pointers get zeroed memory of what they point to */
   readonly sample?: boolean;
   readonly cpu?: number;
+
   /** How many executed instructions to show */
   readonly trace?: number;
+
   /** Default 10,000,000, at most 50,000,000 */
   readonly maxInstructions?: number;
+
   /** Default 2,000, at most 10,000 */
   readonly maxMs?: number;
 }
@@ -169,6 +183,7 @@ export interface DetachAnswer {
   readonly verdict: 'detached';
   readonly siteCount: number;
   readonly sites?: readonly SiteAnswer[];
+
   /** Addresses whose bytes are pristine again */
   readonly restored: readonly string[];
   readonly cost: CostAnswer;
@@ -179,6 +194,7 @@ export interface DetachAnswer {
 /** Either `enabled` or `force` */
 export interface EnableRequest {
   readonly enabled?: boolean;
+
   /** Force the transition of a livepatch */
   readonly force?: 'true';
 }
@@ -194,6 +210,7 @@ export interface Holder {
   readonly attachment: string;
   readonly kind: string;
   readonly client: string;
+
   /** ISO 8601 */
   readonly since: string;
 }
@@ -212,6 +229,7 @@ export interface ImageView {
   readonly release: string;
   readonly source: string;
   readonly sha256: string;
+
   /** Address, 64 bits, lower-case hex */
   readonly base: string;
   readonly sections: readonly SectionView[];
@@ -227,6 +245,7 @@ export interface ImageView {
 export interface InstructionView {
   /** Address, 64 bits, lower-case hex */
   readonly address: string;
+
   /** Bytes, lower-case hex */
   readonly bytes: string;
   readonly text: string;
@@ -235,8 +254,10 @@ export interface InstructionView {
 
 export interface KernelsView {
   readonly image: string;
+
   /** The version whose rules decide for the loaded image */
   readonly rules: string;
+
   /** What ?kernel= takes, each at its latest point release */
   readonly versions: readonly {
     readonly version: string;
@@ -253,11 +274,8 @@ export interface KernelsView {
     readonly title: string;
     readonly linux: string;
     readonly rules: readonly string[];
-    readonly values: readonly {
-      readonly since: string;
-      readonly value: string;
-      readonly source: string;
-    }[] /** For the loaded image */;
+    readonly values: readonly { readonly since: string; readonly value: string; readonly source: string }[];
+    /** For the loaded image */
     readonly here: string;
   }[];
 }
@@ -268,8 +286,10 @@ export interface Live {
 
 export interface LivepatchTransition {
   readonly target: 'unpatched' | 'patched';
+
   /** Attempts so far that left a task behind; there is one a second */
   readonly attempts: number;
+
   /** How often the tasks that were left were sent a signal or woken */
   readonly signals: number;
   readonly tasks: number;
@@ -285,9 +305,11 @@ export interface LivepatchTransition {
 export interface LivepatchView {
   readonly patch: string;
   readonly replace: boolean;
+
   /** Its code can never be unloaded */
   readonly forced: boolean;
   readonly transition: LivepatchTransition | null;
+
   /** Functions that have it on their stack; replacement null: back to the original */
   readonly functions: readonly {
     readonly function: string;
@@ -300,8 +322,10 @@ export interface Orphan {
   /** Address, 64 bits, lower-case hex */
   readonly address: string;
   readonly length: number;
+
   /** Bytes, lower-case hex */
   readonly expected: string;
+
   /** Bytes, lower-case hex */
   readonly actual: string;
 }
@@ -333,6 +357,7 @@ export interface Percentiles {
 export interface PlanAnswer {
   readonly steps: readonly PlanStepAnswer[];
   readonly wouldSucceed: boolean;
+
   /** With `solve=order`: indexes of the request */
   readonly order?: readonly number[];
   readonly conflict?: ConflictAnswer;
@@ -366,6 +391,7 @@ export interface PlanStep {
   /** 1 to 64 printable ASCII characters */
   readonly client?: string;
   readonly attach?: AttachRequest;
+
   /** An attachment id */
   readonly detach?: string;
 }
@@ -390,15 +416,19 @@ export interface PokePage {
 
 export interface PokeView {
   readonly sequence: number;
+
   /** ISO 8601 */
   readonly time: string;
+
   /** Address, 64 bits, lower-case hex */
   readonly address: string;
   readonly attachment: string | null;
   readonly client: string;
   readonly reason: string;
+
   /** Bytes, lower-case hex */
   readonly before: string;
+
   /** Bytes, lower-case hex */
   readonly after: string;
 }
@@ -409,6 +439,7 @@ export interface Problem {
   readonly title: string;
   readonly status: number;
   readonly detail: string;
+
   /** The errno that Linux would return */
   readonly errno: string;
   readonly rule: string;
@@ -475,6 +506,7 @@ export interface SearchAnswer {
 
 export interface SectionView {
   readonly name: string;
+
   /** Address, 64 bits, lower-case hex */
   readonly address: string;
   readonly size: number;
@@ -486,15 +518,20 @@ export interface SiteAnswer {
   /** Address, 64 bits, lower-case hex */
   readonly address: string;
   readonly place: string;
+
   /** Bytes, lower-case hex */
   readonly before: string;
+
   /** Bytes, lower-case hex */
   readonly after: string;
+
   /** `int3`, `ftrace`, `ftrace-direct`, … */
   readonly mechanism: string;
+
   /** Attachment ids in the order in which they run */
   readonly chain: readonly string[];
   readonly revision: number;
+
   /** What is left of each limited resource at this site */
   readonly budget: Readonly<Record<string, number>>;
 }
@@ -516,13 +553,16 @@ export interface SiteView {
   readonly address: string;
   readonly symbol: string;
   readonly kind: string;
+
   /** Bytes, lower-case hex */
   readonly original: string;
+
   /** Bytes, lower-case hex */
   readonly current: string;
   readonly revision: number;
   readonly owners: readonly SiteOwner[];
   readonly quarantined: boolean;
+
   /** What is left of each limited resource at this site */
   readonly budget: Readonly<Record<string, number>>;
 }
@@ -534,6 +574,7 @@ export interface SymbolPage {
 
 export interface SymbolView {
   readonly name: string;
+
   /** Address, 64 bits, lower-case hex */
   readonly address: string;
   readonly size: number;
@@ -549,6 +590,7 @@ export interface SysctlRequest {
 
 export interface SysctlView {
   readonly name: string;
+
   /** 0 or 1 */
   readonly value: number;
 }
@@ -556,8 +598,10 @@ export interface SysctlView {
 export interface TaskMoveRequest {
   /** On a CPU, or asleep */
   readonly state?: 'running' | 'interruptible' | 'uninterruptible';
+
   /** The calls that the task is in, innermost first. A function without an offset is called, so a livepatch may send the task elsewhere */
   readonly stack?: readonly string[];
+
   /** Whether the stack can be unwound reliably */
   readonly reliable?: boolean;
 }
@@ -571,10 +615,13 @@ export interface TaskRequest {
   /** 1 to 15 printable ASCII characters, as comm */
   readonly name: string;
   readonly kind: 'user' | 'kthread' | 'idle';
+
   /** On a CPU, or asleep */
   readonly state?: 'running' | 'interruptible' | 'uninterruptible';
+
   /** The calls that the task is in, innermost first. A function without an offset is called, so a livepatch may send the task elsewhere */
   readonly stack?: readonly string[];
+
   /** Whether the stack can be unwound reliably */
   readonly reliable?: boolean;
 }
@@ -584,15 +631,20 @@ export interface TaskView {
   readonly name: string;
   readonly kind: 'user' | 'kthread' | 'idle';
   readonly client: string;
+
   /** ISO 8601 */
   readonly since: string;
+
   /** On a CPU, or asleep */
   readonly state: 'running' | 'interruptible' | 'uninterruptible';
+
   /** Innermost first: where each call arrived, and the place that was asked for */
   readonly stack: readonly { readonly address: string; readonly place: string; readonly asked: string }[];
+
   /** Whether the stack can be unwound reliably */
   readonly reliable: boolean;
   readonly patchState: 'unpatched' | 'patched' | null;
+
   /** TIF_PATCH_PENDING */
   readonly patchPending: boolean;
 }
@@ -610,8 +662,10 @@ export interface TextView {
   /** Address, 64 bits, lower-case hex */
   readonly address: string;
   readonly symbol: string;
+
   /** Bytes, lower-case hex */
   readonly bytes: string;
+
   /** Bytes, lower-case hex */
   readonly original: string;
   readonly instructions: readonly InstructionView[];
