@@ -20,11 +20,13 @@ export interface Context {
 
 export function createContext(io: Io, options: CommonOptions): Context {
   const token = io.env['KTEXTD_TOKEN'];
+  const session = io.env['KTEXTD_SESSION'];
   const label = io.env['KTEXTD_CLIENT'] ?? 'cli';
   const client = createClient({
     server: options.server ?? io.env['KTEXTD_SERVER'] ?? DEFAULT_SERVER,
     client: label,
     ...(token === undefined || token === '' ? {} : { token }),
+    ...(session === undefined || session === '' ? {} : { session }),
   });
   const isJson = options.json === true;
   return {

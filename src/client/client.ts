@@ -19,6 +19,11 @@ import type {
   ResetAnswer,
   RuleList,
   RuleView,
+  SessionAnswer,
+  SessionEndAnswer,
+  SessionPage,
+  SessionRequest,
+  SessionView,
   SitePage,
   SiteView,
   SymbolPage,
@@ -42,6 +47,8 @@ export interface ClientOptions {
   readonly token?: string;
   /** The label under which attachments are made: 1 to 64 printable characters. */
   readonly client?: string;
+  /** Secret of a session: what is attached is its, and ends with it. */
+  readonly session?: string;
 }
 
 export interface PageQuery {
@@ -88,6 +95,13 @@ export interface Client {
   /** Forces the tasks that a livepatch's transition waits for to go over. */
   force(id: string): Promise<Answer<AttachmentView>>;
   detach(id: string): Promise<Answer<DetachAnswer>>;
+  /** Pins an attachment, or (false) gives it to this client's session. */
+  pin(id: string, pinned: boolean): Promise<Answer<AttachmentView>>;
+  /** The answer's `id` is the secret that {@link ClientOptions.session} takes. */
+  openSession(request: SessionRequest): Promise<Answer<SessionAnswer>>;
+  heartbeat(session: string): Promise<Answer<SessionView>>;
+  endSession(session: string): Promise<Answer<SessionEndAnswer>>;
+  sessions(query?: PageQuery): Promise<Answer<SessionPage>>;
   newTask(task: TaskRequest): Promise<Answer<TaskView>>;
   moveTask(id: string, change: TaskMoveRequest): Promise<Answer<TaskView>>;
   endTask(id: string): Promise<Answer<TaskView>>;
@@ -143,6 +157,7 @@ function createCaller(options: ClientOptions) {
   const common: Record<string, string> = {};
   if (options.token !== undefined) common['authorization'] = `Bearer ${options.token}`;
   if (options.client !== undefined) common['x-ktextd-client'] = options.client;
+  if (options.session !== undefined) common['x-ktextd-session'] = options.session;
   const request = ({ method, path, body, headers, signal }: Call): TransportRequest => {
     const text = body === undefined ? undefined : JSON.stringify(body);
     const type =
@@ -207,6 +222,11 @@ export function createClient(options: ClientOptions): Client {
     attachment: (id) => get(`/v1/attachments/${part(id)}`),
     setEnabled: (id, enabled) => json({ method: 'PATCH', path: `/v1/attachments/${part(id)}`, body: { enabled } }),
     force: (id) => json({ method: 'PATCH', path: `/v1/attachments/${part(id)}`, body: { force: true } }),
+    pin: (id, pinned) => json({ method: 'PATCH', path: `/v1/attachments/${part(id)}`, body: { pinned } }),
+    openSession: (request) => json({ method: 'POST', path: '/v1/sessions', body: request }),
+    heartbeat: (session) => json({ method: 'PUT', path: `/v1/sessions/${part(session)}/heartbeat`, body: {} }),
+    endSession: (session) => json({ method: 'DELETE', path: `/v1/sessions/${part(session)}` }),
+    sessions: (query) => get('/v1/sessions', query),
     newTask: (task) => json({ method: 'POST', path: '/v1/tasks', body: task }),
     moveTask: (id, change) => json({ method: 'PATCH', path: `/v1/tasks/${part(id)}`, body: change }),
     endTask: (id) => json({ method: 'DELETE', path: `/v1/tasks/${part(id)}` }),

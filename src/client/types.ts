@@ -25,6 +25,9 @@ export interface AttachRequest {
 
   /** By kind; unknown options are refused */
   readonly options?: Readonly<Record<string, unknown>>;
+
+  /** It outlives the session of the request */
+  readonly pinned?: boolean;
 }
 
 export interface Attachable {
@@ -53,6 +56,8 @@ export interface AttachmentView {
   readonly siteCount: number;
   readonly sites?: readonly SiteAnswer[];
   readonly sequence: number;
+  readonly session: string | null;
+  readonly pinned: boolean;
   readonly livepatch?: LivepatchView;
 }
 
@@ -191,12 +196,15 @@ export interface DetachAnswer {
   readonly warnings: readonly string[];
 }
 
-/** Either `enabled` or `force` */
+/** One of `enabled`, `force` and `pinned` */
 export interface EnableRequest {
   readonly enabled?: boolean;
 
   /** Force the transition of a livepatch */
   readonly force?: 'true';
+
+  /** true: it outlives its session; false: the session of the request takes it over */
+  readonly pinned?: boolean;
 }
 
 /** What was published about real machines; not measured by this service */
@@ -512,6 +520,61 @@ export interface SectionView {
   readonly size: number;
   readonly executable: boolean;
   readonly writable: boolean;
+}
+
+export interface SessionAnswer {
+  /** A secret: for `x-ktextd-session` and the session’s own calls */
+  readonly id: string;
+
+  /** Names it in events and answers; gives no right */
+  readonly session: string;
+  readonly client: string;
+
+  /** ISO 8601 */
+  readonly since: string;
+  readonly ttlMs: number;
+
+  /** ISO 8601 */
+  readonly expiresAt: string;
+  readonly attachments: number;
+}
+
+export interface SessionEndAnswer {
+  readonly session: string;
+  readonly detached: number;
+
+  /** They stay */
+  readonly pinned: number;
+
+  /** Cannot be detached now, and will be as soon as that is possible */
+  readonly remaining: number;
+}
+
+export interface SessionPage {
+  readonly items: readonly SessionView[];
+  readonly nextCursor: string | null;
+}
+
+export interface SessionRequest {
+  /** A label; without one the request’s */
+  readonly client?: string;
+
+  /** It ends when no heartbeat comes for so long */
+  readonly ttlMs: number;
+}
+
+export interface SessionView {
+  /** Names it in events and answers; gives no right */
+  readonly session: string;
+  readonly client: string;
+
+  /** ISO 8601 */
+  readonly since: string;
+  readonly ttlMs: number;
+
+  /** ISO 8601 */
+  readonly expiresAt: string;
+  readonly attachments: number;
 }
 
 export interface SiteAnswer {

@@ -82,7 +82,10 @@ function livepatchView(view: Txn, attachment: Attachment): LivepatchView {
   };
 }
 
-export function attachmentView(view: Txn, attachment: Attachment, isAll: boolean): AttachmentView {
+/** What the registry knows of an attachment. */
+type RegistryView = Omit<AttachmentView, 'session' | 'pinned'>;
+
+export function attachmentView(view: Txn, attachment: Attachment, isAll: boolean): RegistryView {
   const { sites } = attachment;
   return {
     id: attachment.id,

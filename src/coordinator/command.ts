@@ -20,6 +20,8 @@ export interface Command<Input, Answer> {
   readonly kind: string;
   /** What the caller waits for, for others in the queue: `attach kprobe`. */
   describe(input: Input): string;
+  /** Its answer is not what the caller is told (that has a secret), so no repeat gets it from the journal. */
+  readonly isAnswerPrivate?: true;
   /** Decides, carries out, takes the state, tells. */
   run(turn: CommandTurn, input: Input): Result<Answer>;
 }
@@ -40,6 +42,7 @@ export interface RanCommand<Answer> {
   readonly ids: readonly string[];
   readonly events: readonly ServiceEvent[];
   readonly answer: Result<Answer>;
+  readonly isAnswerPrivate: boolean;
   /** False for a refusal that left everything as it was: then its events are all there is to keep. */
   readonly hasChanged: boolean;
 }

@@ -11,14 +11,16 @@ import {
   refuse,
 } from '../registry/index.ts';
 import { announcePokes, PLACES_IN_EVENT } from './announce-pokes.ts';
-import { areShown, attachmentView, costAnswer, shownSites, siteAnswers, wireAddress } from './answers.ts';
+import { areShown, costAnswer, shownSites, siteAnswers, wireAddress } from './answers.ts';
+import { attachmentAnswer } from './attachment-answer.ts';
 import type { Command, CommandTurn } from './command.ts';
 import { type Cost, granted, type Kernel } from './kernel.ts';
 import { notPermitted } from './plan.ts';
 import { present } from './plan-situation.ts';
 import { withTriedRemedies } from './remedies.ts';
 import { SITE_REVISION } from './rules.ts';
-import type { AttachAnswer, AttachmentView, AttachRequest, Caller, DetachAnswer } from './service.ts';
+import type { AttachAnswer, AttachmentView, AttachOptions, AttachRequest, Caller, DetachAnswer } from './service.ts';
+import { lease, namedSession, sessionGone } from './sessions.ts';
 import { announceTransition } from './transition-events.ts';
 
 function placesOf(kernel: Kernel, sites: readonly number[]): readonly string[] {
@@ -81,9 +83,12 @@ export async function attach(
   kernel: Kernel,
   caller: Caller,
   request: AttachRequest,
-  options: { readonly ifMatch?: number; readonly allSites?: boolean },
+  options: AttachOptions,
 ): Promise<Result<AttachAnswer>> {
-  const done = await kernel.execute(ATTACH, caller, { request, ...options });
+  const session = namedSession(kernel, caller);
+  if (!session.ok) return session;
+  const input = { request, ...options, ...(session.value === undefined ? {} : { session: session.value }) };
+  const done = await kernel.execute(ATTACH, caller, input);
   if (done.ok) return done;
   const identity = { id: 'trial', client: caller.client, tenant: caller.tenant, ahead: 0 };
   return err(withTriedRemedies(kernel, caller, { request, fault: done.fault, situation: present(kernel), identity }));
@@ -93,6 +98,8 @@ interface AttachInput {
   readonly request: AttachRequest;
   readonly ifMatch?: number;
   readonly allSites?: boolean;
+  readonly session?: string;
+  readonly pinned?: boolean;
 }
 
 export const ATTACH: Command<AttachInput, AttachAnswer> = {
@@ -100,6 +107,8 @@ export const ATTACH: Command<AttachInput, AttachAnswer> = {
   describe: ({ request }) => `attach ${request.kind}`,
   run({ kernel, held, caller, now }, { request, ...options }) {
     const what = { kind: request.kind, target: request.target };
+    const gone = sessionGone(kernel, options.session);
+    if (gone !== undefined) return reject(kernel, caller, what, gone);
     const { client, tenant } = caller;
     const identity = { id: now.newId('att'), client, tenant, nowMs: now.ms };
     const input = { request, identity, sequence: kernel.events.next };
@@ -120,6 +129,7 @@ export const ATTACH: Command<AttachInput, AttachAnswer> = {
       attachment: attachment.id,
       kind: attachment.kind,
     });
+    lease(kernel, attachment.id, { session: options.session, isPinned: options.pinned === true });
     const { sequence } = kernel.events.append('attached', {
       attachment: attachment.id,
       kind: attachment.kind,
@@ -251,6 +261,6 @@ export const SET_ENABLED: Command<{ readonly id: string; readonly enabled: boole
     announceReplaced(kernel, decision.replaced, outcome.value.attachment);
     announcePokes(kernel, caller, id, decision.ops);
     announceTransition(kernel, livepatching);
-    return ok(attachmentView(kernel.view(), outcome.value.attachment, false));
+    return ok(attachmentAnswer(kernel, outcome.value.attachment, false));
   },
 };

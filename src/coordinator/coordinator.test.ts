@@ -285,6 +285,7 @@ const CASES: Readonly<Record<string, (coordinator: Coordinator) => Promise<{ rea
   },
   'precondition.site-revision': async (coordinator) =>
     faultOf(await coordinator.attach(ME, { kind: 'kprobe', target: F }, { ifMatch: 7 })),
+  'sessions.unknown': async (coordinator) => faultOf(await coordinator.endSession(ME, 'nobody')),
   'list.cursor.invalid': async (coordinator) => faultOf(coordinator.attachments({ limit: 1, cursor: 'x' })),
   'text-mutex.aborted': async (coordinator) =>
     faultOf(

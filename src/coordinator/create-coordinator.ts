@@ -1,6 +1,7 @@
 import { err, ok } from '../base/index.ts';
 import { ATTACHMENT_UNKNOWN, kernelView, RULES, readSysctl, refuse } from '../registry/index.ts';
-import { attachmentView, pokeView, siteView, wireAddress } from './answers.ts';
+import { pokeView, siteView, wireAddress } from './answers.ts';
+import { attachmentAnswer } from './attachment-answer.ts';
 import { audit } from './audit.ts';
 import { Calls } from './calls.ts';
 import { attach, detach, setEnabled } from './commands.ts';
@@ -17,6 +18,8 @@ import { patchedSites, queryAttachments } from './queries.ts';
 import { reset } from './reset.ts';
 import { COORDINATOR_RULES } from './rules.ts';
 import type { Coordinator, ImageView, TextMutexView } from './service.ts';
+import { sessionCalls } from './session-calls.ts';
+import { SessionReaper } from './session-reaper.ts';
 import { solvePlan } from './solve.ts';
 import { listSymbols, oneSymbol } from './symbols.ts';
 import { taskCalls } from './tasks.ts';
@@ -100,13 +103,13 @@ function readCalls(kernel: Kernel): ReadCalls {
     attachments: (query) => {
       const view = kernel.view();
       const found = queryAttachments(view, query);
-      return found.ok ? pageOf(found.value, query, (each) => attachmentView(view, each, false)) : found;
+      return found.ok ? pageOf(found.value, query, (each) => attachmentAnswer(kernel, each, false)) : found;
     },
     attachment: (id, allSites) => {
       const attachment = kernel.state.attachments.get(id);
       return attachment === undefined
         ? err(refuse(ATTACHMENT_UNKNOWN, { detail: `${id} is not an attachment.` }))
-        : ok(attachmentView(kernel.view(), attachment, allSites === true));
+        : ok(attachmentAnswer(kernel, attachment, allSites === true));
     },
   };
 }
@@ -118,7 +121,8 @@ export const createCoordinator = (options: KernelOptions): Coordinator => coordi
 export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordinator {
   const { world, events } = kernel;
   const calls = new Calls(kernel);
-  const stopWorkers = [startTransitionWorker(kernel), startOptimizer(kernel)];
+  const reaper = new SessionReaper(kernel);
+  const stopWorkers = [startTransitionWorker(kernel), startOptimizer(kernel), () => reaper.stop()];
   return {
     reset: (caller, all) => reset(kernel, caller, all),
     ...readCalls(kernel),
@@ -126,6 +130,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     setEnabled: (caller, id, enabled) => setEnabled(kernel, caller, id, enabled),
     force: (caller, id) => force(kernel, caller, id),
     ...taskCalls(kernel),
+    ...sessionCalls(kernel, reaper),
     detach: (caller, id, detachOptions) => detach(kernel, caller, id, detachOptions),
     plan: (caller, steps, version = world.kernel, planOptions = {}) => {
       const asked = kernel.asVersion(version);

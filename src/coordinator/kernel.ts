@@ -29,6 +29,7 @@ import type { Command, CommandTime, KernelJournal, RanCommand } from './command.
 import { CommandClock } from './command-clock.ts';
 import { EventLog } from './event-log.ts';
 import type { Caller, ServiceEvent, TextMutexListener } from './service.ts';
+import { type Leases, NO_LEASES, pruneLeases } from './sessions.ts';
 
 /** No simulated CPU runs yet, so a sync round has nobody to wait for; it is counted all the same. */
 const NO_CPUS: PokeMachine = { syncCores: () => undefined };
@@ -47,6 +48,9 @@ export interface Cost extends PokeSummary {
   readonly textMutexHeldUs: number;
 }
 
+const secret = (prng: Prng): string =>
+  Array.from({ length: 4 }, () => prng.u32().toString(16).padStart(8, '0')).join('');
+
 /** The simulated kernel while it runs: its text, its owners' state, and the one lock under which both change. */
 export class Kernel {
   readonly world: World;
@@ -56,7 +60,10 @@ export class Kernel {
   readonly events: EventLog;
   readonly clock: CommandClock;
   readonly #newId: (prefix: string) => string;
+  /** 128 random bits, hex: what only its owner may know. */
+  readonly newSecret: () => string;
   state: KernelState;
+  leases: Leases = NO_LEASES;
   #journal: KernelJournal | undefined;
   #violation: string | undefined;
   readonly #worlds = new Map<string, World>();
@@ -90,6 +97,7 @@ export class Kernel {
     });
     this.events = new EventLog(clock, (event) => this.#loose(event));
     this.#newId = idMaker(clock, options.prng);
+    this.newSecret = () => secret(options.prng);
     this.state = initialState(this.world);
   }
 
@@ -148,10 +156,11 @@ export class Kernel {
       ids.push(id);
       return id;
     };
-    const before = this.state;
+    const [before, leases] = [this.state, this.leases];
     const { value: answer, events } = this.events.collect(() =>
       this.clock.during(time.ms, () => command.run({ kernel: this, held, caller, now: { ms: time.ms, newId } }, input)),
     );
+    if (this.state.attachments !== before.attachments) pruneLeases(this);
     return {
       kind: command.kind,
       input,
@@ -159,7 +168,8 @@ export class Kernel {
       ids,
       events,
       answer,
-      hasChanged: answer.ok || this.state !== before,
+      isAnswerPrivate: command.isAnswerPrivate === true,
+      hasChanged: answer.ok || this.state !== before || this.leases !== leases,
     };
   }
 

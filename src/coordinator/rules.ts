@@ -15,6 +15,21 @@ export const SITE_REVISION: Rule = {
   remedies: ['Read the site again and decide again.'],
 };
 
+export const SESSION_UNKNOWN: Rule = {
+  id: 'sessions.unknown',
+  title: 'There is no such session',
+  errno: 'ESRCH',
+  what: 'The header `x-ktextd-session`, or the path, names a session that does not exist, has ended, or is another tenant’s.',
+  why: 'Ignoring it would leave an attachment behind that its client believes to end with the session.',
+  linux: OURS,
+  range: 'all',
+  strictness: 'both',
+  remedies: [
+    'Open a session, and send heartbeats within its time to live.',
+    'Leave the header out: the attachment is then persistent.',
+  ],
+};
+
 export const CURSOR_INVALID: Rule = {
   id: 'list.cursor.invalid',
   title: 'Not a cursor of this service',
@@ -176,6 +191,7 @@ export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
   [
     SITE_REVISION,
     CURSOR_INVALID,
+    SESSION_UNKNOWN,
     CALL_ARGUMENT,
     CALL_PROTOTYPE,
     ...CALL_DATA_RULES,

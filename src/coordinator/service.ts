@@ -8,12 +8,14 @@ import type { CallAnswer, CallRequest } from './call-service.ts';
 import type { EventType } from './event-types.ts';
 import type { KernelsView, RuleView } from './kernels.ts';
 import type { ImageView, PokeView, SiteView, SymbolView, TextView } from './service-reads.ts';
+import type { SessionCalls } from './service-sessions.ts';
 import type { LivepatchView, TaskCalls } from './service-tasks.ts';
 
 export { type GracePeriod, OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
 export type * from './call-service.ts';
 export type { FactView, KernelsView, RuleView } from './kernels.ts';
 export type * from './service-reads.ts';
+export type * from './service-sessions.ts';
 
 /** Who asks. */
 export interface Caller {
@@ -22,8 +24,16 @@ export interface Caller {
   readonly isAdmin: boolean;
   readonly requestId: string;
   readonly signal?: AbortSignal;
+  /** Secret of the session that the request names. */
+  readonly session?: string;
   /** Of a request with an Idempotency-Key: whose key, and what stands for the request. */
   readonly idempotency?: { readonly scope: string; readonly hash: string };
+}
+
+export interface AttachOptions {
+  readonly ifMatch?: number;
+  readonly allSites?: boolean;
+  readonly pinned?: boolean;
 }
 
 export type Target = RequestTarget;
@@ -91,6 +101,10 @@ export interface AttachmentView {
   readonly siteCount: number;
   readonly sites?: readonly SiteAnswer[];
   readonly sequence: number;
+  /** Number of the session that holds it; null: it stays until somebody detaches it. */
+  readonly session: string | null;
+  /** It outlives its session. */
+  readonly pinned: boolean;
   /** Of a livepatch. */
   readonly livepatch?: LivepatchView;
 }
@@ -245,7 +259,7 @@ export interface RecoveredAnswer {
 }
 
 /** The one door between HTTP and the kernel. Every fault is returned; a rejected promise is our bug. */
-export interface Coordinator extends TaskCalls {
+export interface Coordinator extends TaskCalls, SessionCalls {
   image(): ImageView;
   reset(caller: Caller, all: boolean): Promise<Result<ResetAnswer>>;
   symbols(query: { readonly match?: string; readonly attachable?: string } & PageRequest): Result<Page<SymbolView>>;
@@ -255,11 +269,7 @@ export interface Coordinator extends TaskCalls {
   site(place: string): Result<SiteView>;
   siteHistory(place: string, page: PageRequest): Result<Page<PokeView>>;
   /** `ifMatch` is a site revision; when the site has moved on the fault's rule is `precondition.site-revision` (the edge answers 412). */
-  attach(
-    caller: Caller,
-    request: AttachRequest,
-    options: { readonly ifMatch?: number; readonly allSites?: boolean },
-  ): Promise<Result<AttachAnswer>>;
+  attach(caller: Caller, request: AttachRequest, options: AttachOptions): Promise<Result<AttachAnswer>>;
   attachments(
     query: { readonly client?: string; readonly kind?: string; readonly place?: string } & PageRequest,
   ): Result<Page<AttachmentView>>;

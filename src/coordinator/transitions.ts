@@ -2,7 +2,7 @@
 import { err, ok, type Result } from '../base/index.ts';
 import { decideForce, decideTransitionWork, TRANSITION_RETRY_MS } from '../registry/index.ts';
 import { announcePokes } from './announce-pokes.ts';
-import { attachmentView } from './answers.ts';
+import { attachmentAnswer } from './attachment-answer.ts';
 import type { Command } from './command.ts';
 import { announceReplaced, own, reject } from './commands.ts';
 import { DelayedWork } from './delayed-work.ts';
@@ -48,7 +48,7 @@ export const FORCE: Command<{ readonly id: string }, AttachmentView> = {
     if (outcome.kind === 'refused') return reject(kernel, caller, { force: id }, outcome.fault);
     const target = kernel.state.livepatching.transition?.target;
     kernel.events.append('transition', { attachment: id, phase: 'forced', target, by: caller.client, waitsFor: 0 });
-    return ok(attachmentView(kernel.view(), outcome.attachment, false));
+    return ok(attachmentAnswer(kernel, outcome.attachment, false));
   },
 };
 

@@ -23,6 +23,7 @@ import { pageRoutes } from './routes/page.ts';
 import { planRoutes } from './routes/plans.ts';
 import { ruleRoutes } from './routes/rules.ts';
 import { serviceRoutes } from './routes/service.ts';
+import { sessionRoutes } from './routes/sessions.ts';
 import { requireReady } from './routes/support.ts';
 import { sysctlRoutes } from './routes/sysctl.ts';
 import { taskRoutes } from './routes/tasks.ts';
@@ -122,7 +123,8 @@ async function install(app: App): Promise<void> {
     });
     for (const routes of [imageRoutes, kernelRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes])
       routes(scope);
-    for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes, taskRoutes, callRoutes]) routes(scope);
+    for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes, taskRoutes, callRoutes, sessionRoutes])
+      routes(scope);
   });
   await installDocs(app);
 }

@@ -1,8 +1,10 @@
 /** What is checked on every request before its route runs: stopping, Host, Origin, token and role, labels, content type. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Fault } from '../base/index.ts';
 import type { App } from './app-type.ts';
 import { bearerToken } from './auth.ts';
 import { sendFault } from './problem.ts';
+import { wireCaller } from './routes/support.ts';
 import { edgeFault } from './rules.ts';
 import type { RequestCaller, Role } from './services.ts';
 
@@ -81,6 +83,16 @@ function identify(request: FastifyRequest, reply: FastifyReply): RequestCaller |
   return { client: entry.name, tenant: entry.name, role: entry.role };
 }
 
+/** Takes the caller and the session that it names; the fault when that does not exist. Before the image is loaded nobody has one. */
+function nameSession(request: FastifyRequest, caller: RequestCaller): Fault | undefined {
+  const session = request.headers['x-ktextd-session'];
+  request.caller = typeof session === 'string' ? { ...caller, session } : caller;
+  const coordinator = request.server.services.state.coordinator();
+  if (session === undefined || coordinator === undefined) return undefined;
+  if (typeof session !== 'string') return edgeFault('http.header', 'x-ktextd-session must be given once.');
+  return coordinator.refuseSession(wireCaller(request, request.caller), session);
+}
+
 /** One `onRequest` hook for all, in the order in which a refusal says most. */
 export function installGuards(app: App): void {
   app.addHook('onRequest', async (request, reply) => {
@@ -95,13 +107,8 @@ export function installGuards(app: App): void {
     if (!isOpen) {
       const caller = identify(request, reply);
       if ('server' in caller) return caller;
-      request.caller = caller;
-      if (request.headers['x-ktextd-session'] !== undefined) {
-        return sendFault(
-          reply,
-          edgeFault('sessions.unknown', 'The session that x-ktextd-session names does not exist.'),
-        );
-      }
+      const refusal = nameSession(request, caller);
+      if (refusal !== undefined) return sendFault(reply, refusal);
     }
     if (HAS_BODY.has(request.method) && !JSON_TYPE.test(request.headers['content-type'] ?? '')) {
       const given = request.headers['content-type'];

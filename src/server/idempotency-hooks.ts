@@ -68,11 +68,15 @@ export function installIdempotency(app: App): void {
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** An answer of an earlier run as it was sent then. Only attaching creates something that has a place of its own. */
+/** Commands whose answer is a 201, and where what they made is found. */
+const CREATED: Readonly<Record<string, string>> = { attach: '/v1/attachments/', 'new-task': '/v1/tasks/' };
+
+/** An answer of an earlier run as it was sent then. */
 function recoveredEntry({ scope, hash, timeMs, command, value }: RecoveredAnswer): RestoredAnswer {
   const { id } = value as { readonly id?: unknown };
-  const isCreated = command === 'attach';
-  const location = isCreated ? { location: `/v1/attachments/${String(id)}` } : {};
+  const place = CREATED[command];
+  const isCreated = place !== undefined;
+  const location = isCreated ? { location: `${place}${String(id)}` } : {};
   const headers = { 'content-type': JSON_TYPE, ...location };
   return {
     scope,

@@ -63,14 +63,6 @@ const TEXTS = {
     why: 'With tokens, the token decides whose attachments the caller may change.',
     remedies: ['Send `Authorization: Bearer TOKEN`.'],
   },
-  'sessions.unknown': {
-    title: 'There is no such session',
-    errno: 'ESRCH',
-    status: 401,
-    what: 'The header `x-ktextd-session` names a session that does not exist.',
-    why: 'Ignoring it would leave an attachment behind that its client believes to end with the session.',
-    remedies: ['Leave the header out: the attachment is then persistent.'],
-  },
   'http.role': {
     title: 'The token does not allow this',
     errno: 'EPERM',

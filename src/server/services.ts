@@ -41,6 +41,8 @@ export interface RequestCaller {
   readonly client: string;
   readonly tenant: string;
   readonly role: Role;
+  /** Secret of the session that `x-ktextd-session` names. */
+  readonly session?: string;
 }
 
 export type Role = 'read' | 'attach' | 'admin';

@@ -17,7 +17,7 @@ const BY_ERRNO: Readonly<Partial<Record<Errno, number>>> = {
   ENODEV: 503,
 };
 
-const BY_RULE: Readonly<Record<string, number>> = { 'precondition.site-revision': 412 };
+const BY_RULE: Readonly<Record<string, number>> = { 'sessions.unknown': 401, 'precondition.site-revision': 412 };
 
 /** The HTTP status of a fault: by its rule where HTTP has a word for it, else by its errno; every errno not in the table is 422. */
 export function httpStatus(fault: Pick<Fault, 'errno' | 'rule'>): number {

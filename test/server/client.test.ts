@@ -68,6 +68,12 @@ test('every call', async (t) => {
   assert.equal(value(await client.plan({ steps: [{ detach: attached.id }] }, '6.6')).kernel, '6.6');
   assert.ok(value(await client.rules()).items.length > 20);
   assert.equal(value(await client.rule('http.schema')).errno, 'EINVAL');
+  const session = value(await client.openSession({ ttlMs: 1000 }));
+  assert.equal(value(await client.heartbeat(session.id)).session, session.session);
+  assert.equal(value(await client.sessions({ limit: 1 })).items.length, 1);
+  assert.equal(value(await createClient({ server, session: session.id }).pin(attached.id, true)).pinned, true);
+  assert.equal(value(await client.endSession(session.id)).remaining, 0);
+  assert.equal(problem(await createClient({ server, session: session.id }).image()).rule, 'sessions.unknown');
   assert.equal(value(await client.detach(attached.id)).verdict, 'detached');
   assert.equal(value(await client.reset(true)).detached, 0);
 });

@@ -18,6 +18,7 @@ import type {
 import { fakeCall } from './calls.fake.ts';
 import { KERNELS, TEXT_MUTEX } from './coordinator.answers.ts';
 import { RULES } from './rules.fake.ts';
+import { fakeSessions } from './sessions.fake.ts';
 import { fakeTasks } from './tasks.fake.ts';
 
 export interface FakeCoordinator extends Coordinator {
@@ -159,7 +160,7 @@ export function createFakeCoordinator(): FakeCoordinator {
     const sequence = log.emit('attached', { attachment: id, kind, client: caller.client, verdict });
     tenants.set(id, caller.tenant);
     const view = { id, kind, client: caller.client, since: TIME, target, enabled: true, siteCount: 1, sequence };
-    attachments.set(id, { ...view, options: request.options ?? {} });
+    attachments.set(id, { ...view, options: request.options ?? {}, session: null, pinned: false });
     const sites = [siteAnswer(typeof target === 'string' ? target : 'several')];
     return ok({ id, kind, client: caller.client, verdict, siteCount: 1, sites, cost: COST, sequence, warnings: [] });
   };
@@ -226,6 +227,7 @@ export function createFakeCoordinator(): FakeCoordinator {
       const view = attachments.get(id);
       return view === undefined ? unknown(id) : ok(view);
     },
+    ...fakeSessions(attachments),
     ...fakeTasks(callers),
     async detach(caller, id) {
       if (!attachments.has(id)) return unknown(id);

@@ -3,6 +3,7 @@ import { ATTACH, DETACH, SET_ENABLED } from '../commands.ts';
 import { FTRACE_KILL } from '../ftrace-death.ts';
 import { KPROBE_OPTIMIZER } from '../kprobe-optimizer.ts';
 import { RESET } from '../reset.ts';
+import { END_SESSION, OPEN_SESSION, PIN } from '../sessions.ts';
 import { END_TASK, MOVE_TASK, NEW_TASK } from '../tasks.ts';
 import { FORCE, TRANSITION_WORK } from '../transitions.ts';
 import { SYSCTL } from '../views.ts';
@@ -22,5 +23,8 @@ export const COMMANDS: ReadonlyMap<string, Command<never, unknown>> = new Map(
     TRANSITION_WORK,
     FTRACE_KILL,
     KPROBE_OPTIMIZER,
+    OPEN_SESSION,
+    END_SESSION,
+    PIN,
   ].map((command) => [command.kind, command]),
 );

@@ -29,7 +29,9 @@ export function entryOf(ran: RanCommand<unknown>, caller: Caller): KernelEntry {
   return {
     command: { kind, client, tenant, isAdmin, input, timeMs, ids },
     events: ran.events,
-    ...(idempotency !== undefined && ran.answer.ok ? { answered: { ...idempotency, value: ran.answer.value } } : {}),
+    ...(idempotency !== undefined && ran.answer.ok && !ran.isAnswerPrivate
+      ? { answered: { ...idempotency, value: ran.answer.value } }
+      : {}),
   };
 }
 

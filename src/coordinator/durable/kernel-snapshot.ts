@@ -1,6 +1,7 @@
 import type { KernelState } from '../../registry/index.ts';
 import { loadText, type PokeRecord, type TextMutexHeld } from '../../textpoke/index.ts';
 import type { Kernel } from '../kernel.ts';
+import type { Leases } from '../sessions.ts';
 import { decodeValue, encodeValue, type Json } from './value-codec.ts';
 
 /** Pokes that a snapshot carries, so that the newest changes still have their author after a restart. */
@@ -9,6 +10,8 @@ const HISTORY_KEPT = 2_048;
 /** A kernel between two commands. */
 export interface KernelSnapshot {
   readonly state: Json;
+  /** Sessions, and what they hold. */
+  readonly leases: Json;
   /** Text that is not pristine. */
   readonly text: Json;
   readonly history: Json;
@@ -21,6 +24,7 @@ export function takeSnapshot(kernel: Kernel): KernelSnapshot {
   const { text } = kernel;
   return {
     state: encodeValue(kernel.state),
+    leases: encodeValue(kernel.leases),
     text: encodeValue(text.changedRanges().map(({ at, length }) => ({ at, bytes: text.bytes(at, length) }))),
     history: encodeValue(text.history.newest(HISTORY_KEPT)),
     pokes: text.history.state().sequence,
@@ -31,6 +35,7 @@ export function takeSnapshot(kernel: Kernel): KernelSnapshot {
 /** Makes a kernel that nobody has used yet what it was. The events are restored from the records. */
 export function restoreSnapshot(kernel: Kernel, held: TextMutexHeld, snapshot: KernelSnapshot): void {
   kernel.state = decodeValue(snapshot.state) as KernelState;
+  kernel.leases = decodeValue(snapshot.leases) as Leases;
   loadText(held, kernel.text, decodeValue(snapshot.text) as { readonly at: number; readonly bytes: Uint8Array }[]);
   kernel.text.history.restore(decodeValue(snapshot.history) as readonly PokeRecord[], snapshot.pokes);
 }

@@ -42,8 +42,9 @@ export function attachmentRoutes(app: App): void {
       if (wrongTarget !== undefined) return sendFault(reply, wrongTarget);
       const revision = ifMatch(request);
       if (!revision.ok) return sendFault(reply, revision.fault);
-      const attached = await coordinatorOf(app).attach(callerOf(request, reply), defined(request.body), {
-        ...defined({ ifMatch: revision.value }),
+      const { pinned, ...wanted } = request.body;
+      const attached = await coordinatorOf(app).attach(callerOf(request, reply), defined(wanted), {
+        ...defined({ ifMatch: revision.value, pinned }),
         allSites: request.query.sites === 'full',
       });
       if (!attached.ok) return sendFault(reply, attached.fault);
@@ -102,11 +103,12 @@ function changeRoutes(app: App): void {
       },
     },
     async (request, reply) => {
-      const { enabled, force } = request.body;
+      const { enabled, pinned } = request.body;
       const coordinator = coordinatorOf(app);
       const caller = callerOf(request, reply);
-      if ((enabled === undefined) === (force === undefined))
-        return sendFault(reply, edgeFault('http.schema', 'body: give either `enabled` or `force`.'));
+      if (Object.keys(request.body).length !== 1)
+        return sendFault(reply, edgeFault('http.schema', 'body: give one of `enabled`, `force` and `pinned`.'));
+      if (pinned !== undefined) return sendResult(reply, await coordinator.pin(caller, request.params.id, pinned));
       if (enabled === undefined) return sendResult(reply, await coordinator.force(caller, request.params.id));
       return sendResult(reply, await coordinator.setEnabled(caller, request.params.id, enabled));
     },

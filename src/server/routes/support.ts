@@ -5,6 +5,7 @@ import type { App } from '../app-type.ts';
 import { sendFault } from '../problem.ts';
 import { edgeFault } from '../rules.ts';
 import { Problem } from '../schemas/answers.ts';
+import type { RequestCaller } from '../services.ts';
 import type { ServiceState } from '../state.ts';
 
 /** The error answers that every route can give, for the published document. */
@@ -51,13 +52,22 @@ export function sendNotReady(reply: FastifyReply, state: ServiceState): FastifyR
   return sendFault(reply, edgeFault('service.loading', `The kernel image is being loaded: ${how}.`));
 }
 
+/** A caller of the edge as the coordinator knows one. */
+export const wireCaller = (request: FastifyRequest, who: RequestCaller): Caller => ({
+  client: who.client,
+  tenant: who.tenant,
+  isAdmin: who.role === 'admin',
+  requestId: request.id,
+  ...(who.session === undefined ? {} : { session: who.session }),
+});
+
 /**
  * Who asks, for the coordinator. Its signal aborts when the client goes away before the answer; not for a request with an
  * Idempotency-Key, whose answer a repeat may be waiting for.
  */
 export function callerOf(request: FastifyRequest, reply: FastifyReply): Caller {
-  const who = request.caller ?? { client: 'anonymous', tenant: 'default', role: 'read' };
-  const caller = { client: who.client, tenant: who.tenant, isAdmin: who.role === 'admin', requestId: request.id };
+  const who: RequestCaller = request.caller ?? { client: 'anonymous', tenant: 'default', role: 'read' };
+  const caller = wireCaller(request, who);
   const { idempotency } = request;
   if (idempotency !== undefined)
     return { ...caller, idempotency: { scope: idempotency.scope, hash: idempotency.hash } };

@@ -56,6 +56,8 @@ export const AttachmentView = Type.Object(
     siteCount: Type.Integer(),
     sites: Type.Optional(Type.Array(SiteAnswer)),
     sequence: Type.Integer(),
+    session: nullable(Type.String({ description: 'Number of the session that holds it' })),
+    pinned: Type.Boolean(),
     livepatch: Type.Optional(LivepatchView),
   },
   { title: 'AttachmentView' },

@@ -15,6 +15,7 @@ export const AttachBody = Type.Object(
         description: 'By kind; unknown options are refused',
       }),
     ),
+    pinned: Type.Optional(Type.Boolean({ description: 'It outlives the session of the request' })),
   },
   {
     ...strict,
@@ -22,15 +23,18 @@ export const AttachBody = Type.Object(
   },
 );
 
-/** Exactly one of the two: the route says so. */
+/** Exactly one of them: the route says so. */
 export const EnableBody = Type.Object(
   {
     enabled: Type.Optional(Type.Boolean()),
     force: Type.Optional(
       Type.Unsafe<true>({ type: 'boolean', enum: [true], description: 'Force the transition of a livepatch' }),
     ),
+    pinned: Type.Optional(
+      Type.Boolean({ description: 'true: it outlives its session; false: the session of the request takes it over' }),
+    ),
   },
-  { ...strict, title: 'EnableRequest', description: 'Either `enabled` or `force`' },
+  { ...strict, title: 'EnableRequest', description: 'One of `enabled`, `force` and `pinned`' },
 );
 
 const Client = Type.String({ pattern: '^[\\x20-\\x7e]{1,64}$', description: '1 to 64 printable ASCII characters' });
