@@ -4,6 +4,7 @@ import { AddressError, UnreachableError } from '../client/index.ts';
 import { type CallFlags, call, callFlags } from './commands/call.ts';
 import * as change from './commands/change.ts';
 import { events } from './commands/events.ts';
+import * as journal from './commands/journal.ts';
 import * as look from './commands/look.ts';
 import { type CommonOptions, type Context, createContext, DEFAULT_SERVER } from './context.ts';
 import type { ExitCode, Io } from './io.ts';
@@ -31,6 +32,36 @@ function clientCommand(program: Command, name: string, description: string): Com
     .description(description)
     .option('--json', 'print the answer as JSON')
     .option('--server <url>', `http://HOST:PORT or unix:PATH (env KTEXTD_SERVER, default ${DEFAULT_SERVER})`);
+}
+
+function addJournal(program: Command, io: Io, finish: Finish): void {
+  const group = program.command('journal').description('the journal of a service that does not run (--data DIR)');
+  const json = '--json';
+  group
+    .command('check')
+    .description('all that is wrong with it; changes nothing')
+    .argument('<dir>')
+    .option(json, 'print the answer as JSON')
+    .action(async (dir: string, o: CommonOptions) => finish(await journal.check(io, dir, o)));
+  group
+    .command('repair')
+    .description('keep a copy, then cut it at the first damaged record')
+    .argument('<dir>')
+    .option(json, 'print the answer as JSON')
+    .action(async (dir: string, o: CommonOptions) => finish(await journal.repair(io, dir, o)));
+  group
+    .command('export')
+    .description('write it to standard output as lines of JSON')
+    .argument('<dir>')
+    .action(async (dir: string) => finish(await journal.exportTo(io, dir)));
+  group
+    .command('import')
+    .description('make the journal of an export in a directory that has none')
+    .argument('<file>', 'the export; - is standard input')
+    .argument('<dir>')
+    .option(json, 'print the answer as JSON')
+    .action(async (file: string, dir: string, o: CommonOptions) => finish(await journal.importFrom(io, file, dir, o)));
+  for (const command of group.commands) command.exitOverride().copyInheritedSettings(program);
 }
 
 function addLookCommands(program: Command, io: Io, finish: Finish): void {
@@ -202,6 +233,7 @@ export async function run(args: readonly string[], io: Io, version: string): Pro
     .exitOverride()
     .configureOutput({ writeOut: io.out, writeErr: io.err, outputError: () => {} });
   addServe(program, io, finish);
+  addJournal(program, io, finish);
   addLookCommands(program, io, finish);
   addChangeCommands(program, io, finish);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);

@@ -13,3 +13,11 @@ export {
   readJournal,
 } from './open-journal.ts';
 export type { JournalStore, StoreBatch } from './store.ts';
+export {
+  checkJournal,
+  exportJournal,
+  importJournal,
+  type JournalRepair,
+  type JournalReport,
+  repairJournal,
+} from './tools.ts';

@@ -48,6 +48,7 @@ export async function openLmdbStore(
 
 function write(db: RootDatabase<Uint8Array, Key>, batch: StoreBatch): void {
   for (const { key, value } of batch.puts) db.putSync(lmdbKey(key), Buffer.from(value));
+  for (const key of batch.removes ?? []) db.removeSync(lmdbKey(key));
   for (const [kind, below] of [
     ['record', batch.dropRecordsBelow],
     ['snapshot', batch.dropSnapshotsBelow],

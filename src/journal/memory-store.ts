@@ -71,6 +71,7 @@ export class MemoryStore implements JournalStore {
   #apply(batch: StoreBatch): void {
     this.#commits.push(batch);
     for (const { key, value } of batch.puts) this.#entries.set(name(key), { key, value });
+    for (const key of batch.removes ?? []) this.#entries.delete(name(key));
     for (const [id, { key }] of this.#entries) {
       const below =
         key.kind === 'record' ? batch.dropRecordsBelow : key.kind === 'snapshot' ? batch.dropSnapshotsBelow : 0;
