@@ -166,7 +166,7 @@ describe('TextMutex', () => {
     assert.equal(ran, 0);
   });
 
-  it('keeps those who gave up in the bound until their turn', async () => {
+  it('gives the place of those who gave up to others at once', async () => {
     const mutex = new TextMutex({ clock: new ManualClock(), queueMax: 1 });
     const first = gate();
     const running = mutex.run(who, first.body);
@@ -175,12 +175,26 @@ describe('TextMutex', () => {
     await settle();
     controller.abort();
     assert.equal((await waiting).ok, false);
-    const refused = await mutex.run(who, () => 2);
+    const second = mutex.run(who, () => 2);
+    const refused = await mutex.run(who, () => 3);
     assert.equal(refused.ok ? 'ran' : refused.fault.rule, 'text-mutex.queue-full');
     first.open();
     await running;
-    await settle();
-    assert.deepEqual(await mutex.run(who, () => 3), { ok: true, value: 3 });
+    assert.deepEqual(await second, { ok: true, value: 2 });
+    assert.deepEqual(await mutex.run(who, () => 4), { ok: true, value: 4 });
+  });
+
+  it('lets a client with many requests keep another waiting for one of them', async () => {
+    const mutex = new TextMutex({ clock: new ManualClock() });
+    const order: string[] = [];
+    const ask = (client: string, n: number) =>
+      mutex.run({ client, what: 'x' }, () => {
+        order.push(`${client}${n}`);
+      });
+    const asked = [1, 2, 3, 4, 5].map((n) => ask('greedy', n));
+    const others = [ask('a', 1), ask('b', 1), ask('a', 2)];
+    await Promise.all([...asked, ...others]);
+    assert.deepEqual(order, ['greedy1', 'greedy2', 'a1', 'b1', 'greedy3', 'a2', 'greedy4', 'greedy5']);
   });
 
   it('answers EDEADLK to a body that asks again, across awaits', async () => {

@@ -5,6 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Mutex } from 'async-mutex';
 import { type Clock, err, type Fault, invariant, ok, type Result } from '../base/index.ts';
+import { FairLine } from './fair-line.ts';
 import { type Quantiles, RecentQuantiles } from './recent-quantiles.ts';
 
 declare const heldBrand: unique symbol;
@@ -64,18 +65,21 @@ export interface TextMutexState {
   readonly holdMs: Quantiles;
 }
 
-/** async-mutex shifts an array at each release, which is quadratic: 1,000 waiters pass 25 times faster than 100,000. */
+/** What waits takes memory, and a client that waits behind so many has better things to do. */
 export const TEXT_MUTEX_QUEUE_MAX = 1_024;
 
 const SAMPLES = 1_024;
 
 interface Waiter {
+  readonly client: string;
   readonly request: TextMutexRequest;
   readonly sinceMs: number;
   readonly sinceUs: number;
   /** Undefined once the waiter has its turn or has given up. */
   giveUp: ((rule: 'text-mutex.deadline' | 'text-mutex.aborted') => void) | undefined;
   stopWatching: () => void;
+  /** Runs its work; the lock is free. */
+  serve: () => Promise<void>;
 }
 
 export class TextMutex {
@@ -84,11 +88,11 @@ export class TextMutex {
   readonly #observer: TextMutexObserver;
   readonly #mutex = new Mutex();
   readonly #context = new AsyncLocalStorage<TextMutexHeld>();
-  readonly #waiting = new Set<Waiter>();
+  readonly #waiting = new FairLine<Waiter>();
   readonly #waits = new RecentQuantiles(SAMPLES);
   readonly #holds = new RecentQuantiles(SAMPLES);
-  /** In async-mutex's queue, those that gave up included: they take room there until their turn comes. */
-  #queued = 0;
+  /** True while somebody has the lock, and until the next one is chosen. */
+  #isTaken = false;
   #acquisitions = 0;
   #holder: { readonly held: TextMutexHeld; readonly sinceMs: number } | undefined;
 
@@ -100,7 +104,7 @@ export class TextMutex {
   }
 
   /**
-   * Runs `body` alone, first come first served. Refusals are returned: EAGAIN `text-mutex.queue-full`, ETIMEDOUT `text-mutex.deadline`, ECANCELED
+   * Runs `body` alone: first come first served within a client, one turn each around the clients. Refusals are returned: EAGAIN `text-mutex.queue-full`, ETIMEDOUT `text-mutex.deadline`, ECANCELED
    * `text-mutex.aborted` (these two at once, and the work is skipped when its turn comes), EDEADLK `text-mutex.reentered`. What `body`
    * throws is thrown here, after the release.
    */
@@ -109,12 +113,26 @@ export class TextMutex {
     if (refusal !== undefined) return Promise.resolve(this.#refused(refusal, request));
     return new Promise<Result<T>>((resolve, reject) => {
       const waiter = this.#enqueue(request, (rule) => resolve(this.#refused(rule, request)));
-      this.#mutex
-        .runExclusive(() => this.#takeTurn(waiter, body))
-        .then((result) => {
-          // Undefined: it had given up, and was answered then.
-          if (result !== undefined) resolve(result);
-        }, reject);
+      waiter.serve = () =>
+        this.#mutex
+          .runExclusive(() => this.#takeTurn(waiter, body))
+          .then((result) => {
+            // Undefined: it gave up at the last moment, and was answered then.
+            if (result !== undefined) resolve(result);
+          }, reject);
+      this.#serveNext();
+    });
+  }
+
+  /** async-mutex never has more than the one whose turn it is: the order is {@link FairLine}'s. */
+  #serveNext(): void {
+    if (this.#isTaken) return;
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    this.#isTaken = true;
+    void next.serve().then(() => {
+      this.#isTaken = false;
+      this.#serveNext();
     });
   }
 
@@ -135,12 +153,13 @@ export class TextMutex {
     // A task that a body left behind still carries the token of that body; only a living one means that waiting would never end.
     if (mine !== undefined && ALIVE.has(mine)) return 'text-mutex.reentered';
     if (request.signal?.aborted === true) return 'text-mutex.aborted';
-    const ahead = this.#queued + (this.#holder === undefined ? 0 : 1);
+    const ahead = this.#waiting.size + (this.#isTaken ? 1 : 0);
     return ahead > this.#queueMax ? 'text-mutex.queue-full' : undefined;
   }
 
   #enqueue(request: TextMutexRequest, answer: (rule: TextMutexRule) => void): Waiter {
     const waiter: Waiter = {
+      client: request.client,
       request,
       sinceMs: this.#clock.now(),
       sinceUs: this.#clock.monotonicUs(),
@@ -149,6 +168,7 @@ export class TextMutex {
         answer(rule);
       },
       stopWatching: () => undefined,
+      serve: () => Promise.resolve(),
     };
     const onAbort = (): void => waiter.giveUp?.('text-mutex.aborted');
     request.signal?.addEventListener('abort', onAbort, { once: true });
@@ -161,19 +181,17 @@ export class TextMutex {
       request.signal?.removeEventListener('abort', onAbort);
       cancelTimer?.();
     };
-    this.#queued++;
-    this.#waiting.add(waiter);
+    this.#waiting.push(waiter);
     return waiter;
   }
 
   #leaveLine(waiter: Waiter): void {
     waiter.giveUp = undefined;
     waiter.stopWatching();
-    this.#waiting.delete(waiter);
+    this.#waiting.remove(waiter);
   }
 
   async #takeTurn<T>(waiter: Waiter, body: (held: TextMutexHeld) => T | Promise<T>): Promise<Result<T> | undefined> {
-    this.#queued--;
     const waitMs = (this.#clock.monotonicUs() - waiter.sinceUs) / 1000;
     const { deadlineMs } = waiter.request;
     // A busy event loop may run this turn before the timer that was due earlier.
@@ -219,7 +237,7 @@ export class TextMutex {
         return {
           errno: 'EAGAIN',
           rule,
-          detail: `${wish}, which ${holder} holds, but ${this.#queued} requests are waiting and the limit is ${this.#queueMax}.`,
+          detail: `${wish}, which ${holder} holds, but ${this.#waiting.size} requests are waiting and the limit is ${this.#queueMax}.`,
           remedies: ['retry later'],
         };
       case 'text-mutex.deadline':

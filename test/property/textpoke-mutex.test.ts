@@ -1,5 +1,5 @@
 /**
- * TextMutex against a model. Goal: work runs exactly once, in the order asked, one at a time, or is refused for the right reason and never
+ * TextMutex against a model. Goal: work runs exactly once, in the order asked within a client and one turn each around the clients, one at a time, or is refused for the right reason and never
  * runs. Method: random scripts of submitting, aborting, finishing and letting time pass, with and without letting promises settle in between.
  */
 import assert from 'node:assert/strict';
@@ -32,6 +32,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 
 /** What must come of a job: where it stands in the model. */
 interface Job {
+  readonly client: string;
   readonly dueMs: number;
   outcome: 'waiting' | 'running' | 'ran' | 'text-mutex.queue-full' | 'text-mutex.deadline' | 'text-mutex.aborted';
 }
@@ -40,8 +41,10 @@ class Model {
   readonly jobs: Job[] = [];
   readonly started: number[] = [];
   nowMs = 0;
-  /** Job numbers in async-mutex's order, those that gave up included. */
-  #line: number[] = [];
+  /** Clients in the order of their turns, and who waits of each. */
+  #round: { readonly client: string; readonly jobs: number[] }[] = [];
+  /** Whose turn it is: it runs once promises have settled, unless it gave up before. */
+  #chosen: number | undefined;
   #holder: number | undefined;
   #isFinishing = false;
 
@@ -51,22 +54,40 @@ class Model {
     this.#queueMax = queueMax;
   }
 
-  submit(deadlineMs: number | undefined): void {
-    const isFull = this.#line.length + (this.#holder === undefined ? 0 : 1) > this.#queueMax;
+  submit(client: string, deadlineMs: number | undefined): void {
+    const inLine = this.#round.reduce((sum, { jobs }) => sum + jobs.length, 0);
+    const isFull = inLine + (this.#chosen === undefined ? 0 : 1) > this.#queueMax;
     const dueMs = deadlineMs === undefined ? Number.POSITIVE_INFINITY : this.nowMs + deadlineMs;
-    this.jobs.push({ dueMs, outcome: isFull ? 'text-mutex.queue-full' : 'waiting' });
-    if (!isFull) this.#line.push(this.jobs.length - 1);
+    const job = this.jobs.push({ client, dueMs, outcome: isFull ? 'text-mutex.queue-full' : 'waiting' }) - 1;
+    if (isFull) return;
+    const line = this.#round.find((each) => each.client === client);
+    if (this.#chosen === undefined) this.#chosen = job;
+    else if (line === undefined) this.#round.push({ client, jobs: [job] });
+    else line.jobs.push(job);
   }
 
   abort(job: number): void {
-    const found = this.jobs[job];
-    if (found?.outcome === 'waiting') found.outcome = 'text-mutex.aborted';
+    if (this.jobs[job]?.outcome === 'waiting') this.#giveUp(job, 'text-mutex.aborted');
   }
 
   advance(ms: number): void {
     this.nowMs += ms;
-    for (const job of this.jobs)
-      if (job.outcome === 'waiting' && job.dueMs <= this.nowMs) job.outcome = 'text-mutex.deadline';
+    for (const [job, { outcome, dueMs }] of this.jobs.entries())
+      if (outcome === 'waiting' && dueMs <= this.nowMs) this.#giveUp(job, 'text-mutex.deadline');
+  }
+
+  #giveUp(job: number, rule: 'text-mutex.aborted' | 'text-mutex.deadline'): void {
+    const found = this.jobs[job];
+    if (found !== undefined) found.outcome = rule;
+    const kept = this.#round.map(({ client, jobs }) => ({ client, jobs: jobs.filter((each) => each !== job) }));
+    this.#round = kept.filter(({ jobs }) => jobs.length > 0);
+  }
+
+  #choose(): number | undefined {
+    const line = this.#round.shift();
+    const job = line?.jobs.shift();
+    if (line !== undefined && line.jobs.length > 0) this.#round.push(line);
+    return job;
   }
 
   /** The job whose gate is to be opened, once. */
@@ -81,12 +102,16 @@ class Model {
     if (holder !== undefined && this.#isFinishing) {
       holder.outcome = 'ran';
       this.#holder = undefined;
+      this.#chosen = this.#choose();
     }
     this.#isFinishing = false;
-    while (this.#holder === undefined && this.#line.length > 0) {
-      const next = this.#line.shift() ?? 0;
+    while (this.#holder === undefined && this.#chosen !== undefined) {
+      const next = this.#chosen;
       const job = this.jobs[next];
-      if (job?.outcome !== 'waiting') continue;
+      if (job?.outcome !== 'waiting') {
+        this.#chosen = this.#choose();
+        continue;
+      }
       job.outcome = 'running';
       this.#holder = next;
       this.started.push(next);
@@ -94,13 +119,16 @@ class Model {
   }
 
   get isIdle(): boolean {
-    return this.#holder === undefined && this.#line.length === 0;
+    return this.#holder === undefined && this.#chosen === undefined;
   }
 
   get waiting(): number {
     return this.jobs.filter((job) => job.outcome === 'waiting').length;
   }
 }
+
+/** Three clients, so that some wait behind themselves. */
+const clientOf = (job: number): string => `c${(job * 7) % 3}`;
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -121,7 +149,7 @@ describe('TextMutex', () => {
           const job = aborts.push(new AbortController()) - 1;
           const signal = aborts[job]?.signal;
           const request = {
-            client: `c${job}`,
+            client: clientOf(job),
             what: 'x',
             ...(signal && { signal }),
             ...(deadlineMs !== undefined && { deadlineMs }),
@@ -158,7 +186,7 @@ describe('TextMutex', () => {
         for (const step of script) {
           if (step.kind === 'submit') {
             submit(step.deadlineMs);
-            model.submit(step.deadlineMs);
+            model.submit(clientOf(model.jobs.length), step.deadlineMs);
           } else if (step.kind === 'abort') {
             aborts[step.job]?.abort();
             model.abort(step.job);
