@@ -176,6 +176,9 @@ function addServe(program: Command, io: Io, finish: Finish): void {
     .option('--data <dir>', 'keep attachments in this directory, across restarts and crashes')
     .option('--ephemeral', 'keep nothing across restarts (the default)')
     .option('--token-file <file>', 'lines NAME TOKEN [read|attach|admin]')
+    .option('--max-attachments <n>', 'a client may have so many (default: no limit)', positive)
+    .option('--max-sites <n>', 'the attachments of a client may be at so many sites (default: no limit)', positive)
+    .option('--max-rate <n>', 'requests a second that a client may send (default: no limit)', positive)
     .option('--allow-host <name>', 'a further name in the Host header; may be repeated', repeated, [])
     .option(
       '--log-level <level>',

@@ -20,6 +20,9 @@ export interface ServeOptions {
   readonly ephemeral?: boolean;
   readonly tokenFile?: string;
   readonly allowHost: readonly string[];
+  readonly maxAttachments?: number;
+  readonly maxSites?: number;
+  readonly maxRate?: number;
   readonly logLevel?: string;
   readonly cache: boolean;
 }
@@ -143,6 +146,18 @@ function checkOptions(options: ServeOptions): void {
     throw new UsageError('--data and --ephemeral exclude one another');
 }
 
+/** SIGHUP: the token file is read again. A file that cannot be read, or has a fault, changes nothing. */
+function reloadOnHangup(io: Io, server: Server, tokens: ReturnType<Server['reloadableTokens']>, path: string): void {
+  process.on('SIGHUP', () => {
+    try {
+      tokens.replace(readTokens(server, path));
+      io.err(`ktextd: ${tokens.size} tokens read from ${path}\n`);
+    } catch (error) {
+      io.err(`ktextd: the tokens stay as they were: ${(error as Error).message}\n`);
+    }
+  });
+}
+
 async function start(
   server: Server,
   io: Io,
@@ -152,12 +167,17 @@ async function start(
 ) {
   const listen = server.parseListen(options.listen);
   if (listen === undefined) throw new UsageError('--listen takes HOST:PORT or unix:PATH', options.listen, 0);
-  const tokens = options.tokenFile === undefined ? undefined : readTokens(server, options.tokenFile);
+  const { tokenFile } = options;
+  const tokens = tokenFile === undefined ? undefined : server.reloadableTokens(readTokens(server, tokenFile));
+  if (tokens !== undefined && tokenFile !== undefined) reloadOnHangup(io, server, tokens, tokenFile);
   try {
     return await server.startService({
       listen,
       log: server.createLogger(readLogLevel(server, options.logLevel)),
       allowHosts: options.allowHost,
+      ...(options.maxRate === undefined
+        ? {}
+        : { requestLimits: { ...server.REQUEST_LIMITS, perSecond: options.maxRate } }),
       ...(tokens === undefined ? {} : { tokens }),
       ...(onProgress === undefined ? {} : { onProgress }),
       open: (progress) =>
@@ -165,6 +185,10 @@ async function start(
           image: options.image,
           profile: options.profile,
           strictness: options.strictness,
+          quotas: {
+            ...(options.maxAttachments === undefined ? {} : { attachments: options.maxAttachments }),
+            ...(options.maxSites === undefined ? {} : { sites: options.maxSites }),
+          },
           ...(options.data === undefined ? {} : { data: { folder: options.data, version: server.VERSION } }),
           onRecovered,
           ...(options.cache ? { cacheFolder: cacheFolder(io) } : {}),

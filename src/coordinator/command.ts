@@ -22,6 +22,8 @@ export interface Command<Input, Answer> {
   describe(input: Input): string;
   /** Its answer is not what the caller is told (that has a secret), so no repeat gets it from the journal. */
   readonly isAnswerPrivate?: true;
+  /** A refusal that depends on how the service was started, and not on the kernel: asked when the turn has come, never when run again. */
+  admit?(kernel: Kernel, caller: Caller, input: Input): Fault | undefined;
   /** Decides, carries out, takes the state, tells. */
   run(turn: CommandTurn, input: Input): Result<Answer>;
 }

@@ -17,6 +17,7 @@ import type { Command, CommandTurn } from './command.ts';
 import { type Cost, granted, type Kernel } from './kernel.ts';
 import { notPermitted } from './plan.ts';
 import { present } from './plan-situation.ts';
+import { overQuota } from './quotas.ts';
 import { withTriedRemedies } from './remedies.ts';
 import { SITE_REVISION } from './rules.ts';
 import type { AttachAnswer, AttachmentView, AttachOptions, AttachRequest, Caller, DetachAnswer } from './service.ts';
@@ -105,6 +106,7 @@ interface AttachInput {
 export const ATTACH: Command<AttachInput, AttachAnswer> = {
   kind: 'attach',
   describe: ({ request }) => `attach ${request.kind}`,
+  admit: (kernel, caller) => overQuota(kernel, caller),
   run({ kernel, held, caller, now }, { request, ...options }) {
     const what = { kind: request.kind, target: request.target };
     const gone = sessionGone(kernel, options.session);

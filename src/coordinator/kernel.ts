@@ -41,6 +41,13 @@ export interface KernelOptions {
   readonly strictness: Strictness;
   readonly clock: Clock;
   readonly prng: Prng;
+  readonly quotas?: Quotas;
+}
+
+/** What one client may hold; undefined: as much as it likes. */
+export interface Quotas {
+  readonly attachments?: number;
+  readonly sites?: number;
 }
 
 /** What one carried-out decision cost. */
@@ -64,6 +71,7 @@ export class Kernel {
   readonly newSecret: () => string;
   state: KernelState;
   leases: Leases = NO_LEASES;
+  readonly quotas: Quotas;
   #journal: KernelJournal | undefined;
   #violation: string | undefined;
   readonly #worlds = new Map<string, World>();
@@ -71,6 +79,7 @@ export class Kernel {
 
   constructor(options: KernelOptions) {
     const { image } = options;
+    this.quotas = options.quotas ?? {};
     const clock = new CommandClock(options.clock);
     this.clock = clock;
     this.world = makeWorld(image, { strictness: options.strictness });
@@ -123,12 +132,18 @@ export class Kernel {
 
   /** Runs a command under text_mutex. An invariant violation in it poisons the kernel and is thrown on. */
   async execute<Input, Answer>(command: Command<Input, Answer>, caller: Caller, input: Input): Promise<Result<Answer>> {
-    const { client, signal } = caller;
-    const who = { client, what: command.describe(input), ...(signal === undefined ? {} : { signal }) };
+    const { client, signal, deadlineMs } = caller;
+    const who = {
+      client,
+      what: command.describe(input),
+      ...(signal === undefined ? {} : { signal }),
+      ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    };
     const turn = await this.mutex.run(who, (held) =>
       this.#guarded(() => {
         const failing = this.#journal?.failing;
-        if (failing !== undefined) return { answer: err(failing), ticket: undefined };
+        const refused = failing ?? command.admit?.(this, caller, input);
+        if (refused !== undefined) return { answer: err(refused), ticket: undefined };
         const ran = this.runHeld(held, command, caller, input, { ms: this.clock.now(), newId: this.#newId });
         return { answer: ran.answer, ticket: this.#write(ran, caller) };
       }),

@@ -12,6 +12,7 @@ import type { Strictness } from '../registry/index.ts';
 import { createCoordinator } from './create-coordinator.ts';
 import { openDurableFolder } from './durable/open-durable.ts';
 import type { Recovery } from './durable/recover.ts';
+import type { Quotas } from './kernel.ts';
 import type { Coordinator } from './service.ts';
 
 export interface OpenOptions {
@@ -20,6 +21,7 @@ export interface OpenOptions {
   /** Name of a built-in profile, or the path of a JSON file. */
   readonly profile: string;
   readonly strictness: Strictness;
+  readonly quotas?: Quotas;
   readonly cacheFolder?: string;
   /** Where the journal lies; undefined: nothing is kept. */
   readonly data?: { readonly folder: string; readonly version: string };
@@ -69,7 +71,13 @@ export async function openCoordinator(options: OpenOptions): Promise<Result<Coor
     clock: systemClock,
   });
   if (!image.ok) return image;
-  const kernel = { image: image.value, strictness: options.strictness, clock: systemClock, prng: systemPrng };
+  const kernel = {
+    image: image.value,
+    strictness: options.strictness,
+    clock: systemClock,
+    prng: systemPrng,
+    ...(options.quotas === undefined ? {} : { quotas: options.quotas }),
+  };
   if (options.data === undefined) return ok(createCoordinator(kernel));
   const opened = await openDurableFolder({ ...kernel, ...options.data });
   if (!opened.ok) return opened;

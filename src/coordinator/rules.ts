@@ -30,6 +30,32 @@ export const SESSION_UNKNOWN: Rule = {
   ],
 };
 
+const QUOTA_WHY = 'A client that never detaches would fill the kernel for everybody.';
+
+export const QUOTA_ATTACHMENTS: Rule = {
+  id: 'quota.attachments',
+  title: 'The client has as many attachments as it may have',
+  errno: 'EMFILE',
+  what: 'The operator started the service with a limit for each client (`--max-attachments`), and this one has reached it.',
+  why: QUOTA_WHY,
+  linux: OURS,
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Detach what is no longer needed; sessions do that by themselves.'],
+};
+
+export const QUOTA_SITES: Rule = {
+  id: 'quota.sites',
+  title: 'The client is at as many sites as it may be',
+  errno: 'EMFILE',
+  what: 'The operator started the service with a limit for each client (`--max-sites`), and its attachments have reached it.',
+  why: QUOTA_WHY,
+  linux: OURS,
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Detach what is no longer needed; sessions do that by themselves.'],
+};
+
 export const CURSOR_INVALID: Rule = {
   id: 'list.cursor.invalid',
   title: 'Not a cursor of this service',
@@ -192,6 +218,8 @@ export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
     SITE_REVISION,
     CURSOR_INVALID,
     SESSION_UNKNOWN,
+    QUOTA_ATTACHMENTS,
+    QUOTA_SITES,
     CALL_ARGUMENT,
     CALL_PROTOTYPE,
     ...CALL_DATA_RULES,

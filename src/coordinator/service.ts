@@ -26,6 +26,8 @@ export interface Caller {
   readonly signal?: AbortSignal;
   /** Secret of the session that the request names. */
   readonly session?: string;
+  /** Longest wait for text_mutex, in milliseconds. */
+  readonly deadlineMs?: number;
   /** Of a request with an Idempotency-Key: whose key, and what stands for the request. */
   readonly idempotency?: { readonly scope: string; readonly hash: string };
 }

@@ -8,6 +8,7 @@ import { BodySyntaxError, installNotFound, onClientError, onError } from './erro
 import { createEventHub, type EventLimits } from './event-hub.ts';
 import { installGuards } from './guards.ts';
 import { hashRequest, installIdempotency } from './idempotency-hooks.ts';
+import { createLimiter, type RequestLimits } from './limits.ts';
 import { roomLogger } from './logging.ts';
 import { createMetrics } from './metrics.ts';
 import { installDocs, installOpenApi } from './openapi.ts';
@@ -43,6 +44,7 @@ export interface AppOptions {
   /** Names the Host header may have; absent: any. */
   readonly hostNames?: ReadonlySet<string>;
   readonly eventLimits?: EventLimits;
+  readonly requestLimits?: RequestLimits;
 }
 
 const BODY_BYTES = 1 << 20;
@@ -87,6 +89,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
     hostNames: options.hostNames,
     events,
     metrics: createMetrics(VERSION, events),
+    limiter: createLimiter(clock, options.requestLimits),
   };
   app.decorate('services', services);
   app.decorateRequest('idempotency', undefined);

@@ -13,6 +13,24 @@ export interface TokenBook {
   find(token: string): TokenEntry | undefined;
 }
 
+/** A book that another one can take the place of while the service runs. */
+export interface ReloadableTokens extends TokenBook {
+  replace(book: TokenBook): void;
+}
+
+export function reloadableTokens(first: TokenBook): ReloadableTokens {
+  let book = first;
+  return {
+    get size() {
+      return book.size;
+    },
+    find: (token) => book.find(token),
+    replace(next) {
+      book = next;
+    },
+  };
+}
+
 export type TokenFileOutcome =
   | { readonly ok: true; readonly book: TokenBook }
   | { readonly ok: false; readonly line: number; readonly message: string };

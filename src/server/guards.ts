@@ -83,6 +83,30 @@ function identify(request: FastifyRequest, reply: FastifyReply): RequestCaller |
   return { client: entry.name, tenant: entry.name, role: entry.role };
 }
 
+/** Event streams stay open for long, and have a bound of their own. */
+const isStream = (request: FastifyRequest): boolean => request.routeOptions.url === '/v1/events';
+
+function enter(request: FastifyRequest, reply: FastifyReply, caller: RequestCaller): Fault | undefined {
+  if (isStream(request)) return undefined;
+  const entered = request.server.services.limiter.enter(`${caller.tenant}\n${caller.client}`);
+  if (typeof entered !== 'function') return entered;
+  reply.raw.once('close', entered);
+  return undefined;
+}
+
+const DEADLINE_MS_MAX = 600_000;
+
+/** `x-ktextd-deadline-ms`: how long the caller waits for its turn at text_mutex. */
+function readDeadline(request: FastifyRequest): Fault | undefined {
+  const header = request.headers['x-ktextd-deadline-ms'];
+  if (header === undefined || request.caller === undefined) return undefined;
+  const deadlineMs = typeof header === 'string' && /^\d{1,6}$/.test(header) ? Number(header) : Number.NaN;
+  if (!(deadlineMs >= 1 && deadlineMs <= DEADLINE_MS_MAX))
+    return edgeFault('http.header', `x-ktextd-deadline-ms must be 1 to ${DEADLINE_MS_MAX} milliseconds.`);
+  request.caller = { ...request.caller, deadlineMs };
+  return undefined;
+}
+
 /** Takes the caller and the session that it names; the fault when that does not exist. Before the image is loaded nobody has one. */
 function nameSession(request: FastifyRequest, caller: RequestCaller): Fault | undefined {
   const session = request.headers['x-ktextd-session'];
@@ -107,7 +131,7 @@ export function installGuards(app: App): void {
     if (!isOpen) {
       const caller = identify(request, reply);
       if ('server' in caller) return caller;
-      const refusal = nameSession(request, caller);
+      const refusal = enter(request, reply, caller) ?? nameSession(request, caller) ?? readDeadline(request);
       if (refusal !== undefined) return sendFault(reply, refusal);
     }
     if (HAS_BODY.has(request.method) && !JSON_TYPE.test(request.headers['content-type'] ?? '')) {

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../base/index.ts';
 import type { TokenBook } from './auth.ts';
 import type { EventHub } from './event-hub.ts';
+import type { Limiter } from './limits.ts';
 import type { Metrics } from './metrics.ts';
 import type { ServiceState } from './state.ts';
 
@@ -16,6 +17,7 @@ export interface Services {
   readonly hostNames: ReadonlySet<string> | undefined;
   readonly events: EventHub;
   readonly metrics: Metrics;
+  readonly limiter: Limiter;
 }
 
 declare module 'fastify' {
@@ -43,6 +45,8 @@ export interface RequestCaller {
   readonly role: Role;
   /** Secret of the session that `x-ktextd-session` names. */
   readonly session?: string;
+  /** `x-ktextd-deadline-ms`. */
+  readonly deadlineMs?: number;
 }
 
 export type Role = 'read' | 'attach' | 'admin';

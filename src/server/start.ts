@@ -5,6 +5,7 @@ import type { Coordinator } from '../coordinator/index.ts';
 import { buildApp } from './app.ts';
 import type { App } from './app-type.ts';
 import type { TokenBook } from './auth.ts';
+import type { RequestLimits } from './limits.ts';
 import { hostNamesFor, isLoopback, type ListenAddress, ListenError, listen } from './listen.ts';
 import { logTransitions, roomLogger } from './logging.ts';
 import { edgeFault } from './rules.ts';
@@ -16,6 +17,7 @@ export interface StartOptions {
   readonly tokens?: TokenBook;
   /** Further names under which the service may be addressed. */
   readonly allowHosts?: readonly string[];
+  readonly requestLimits?: RequestLimits;
   /** Loads the image; called once the service listens. */
   readonly open: (onProgress: (progress: LoadingProgress) => void) => Promise<Result<Coordinator>>;
   readonly onProgress?: (progress: LoadingProgress) => void;
@@ -49,6 +51,7 @@ export async function startService(options: StartOptions): Promise<RunningServic
     clock,
     ...(tokens === undefined ? {} : { tokens }),
     ...(hostNames === undefined ? {} : { hostNames }),
+    ...(options.requestLimits === undefined ? {} : { requestLimits: options.requestLimits }),
   });
   const inFlight = trackRequests(app);
   const at = await listen(app, address);

@@ -137,3 +137,25 @@ test('the command line is a client of it', async (t) => {
   await service.finished;
   assert.equal((await ktextd('ls')).code, 3);
 });
+
+test('SIGHUP: tokens are read again, and a faulty file changes nothing', async (t) => {
+  const file = join(temporaryFolder(t), 'tokens');
+  const lines = ['first one-token-of-16-or-more admin', 'second another-token-of-16 read'];
+  writeFileSync(file, `${lines[0]}\n`);
+  const running = await serve(t, ['--token-file', file]);
+  const status = async (token: string): Promise<number> =>
+    (await fetch(`${running.address}/v1/image`, { headers: { authorization: `Bearer ${token}` } })).status;
+  const hangUp = async (told: RegExp): Promise<void> => {
+    running.child.kill('SIGHUP');
+    for (let i = 0; i < 200 && !told.test(running.err()); i++) await new Promise((resolve) => setTimeout(resolve, 25));
+    assert.match(running.err(), told);
+  };
+  assert.deepEqual([await status('one-token-of-16-or-more'), await status('another-token-of-16')], [200, 401]);
+  writeFileSync(file, `${lines[1]}\n`);
+  await hangUp(/1 tokens read/);
+  assert.deepEqual([await status('one-token-of-16-or-more'), await status('another-token-of-16')], [401, 200]);
+  writeFileSync(file, 'nonsense\n');
+  await hangUp(/stay as they were/);
+  assert.deepEqual([await status('one-token-of-16-or-more'), await status('another-token-of-16')], [401, 200]);
+  assert.doesNotMatch(running.err() + running.out(), /token-of-16/);
+});

@@ -194,6 +194,25 @@ test('an unknown session is a 401, and its id is not repeated', async () => {
   assert.doesNotMatch(JSON.stringify(problem), /deadbeef/);
 });
 
+test('x-ktextd-deadline-ms is the longest wait for text_mutex', async () => {
+  const { post, fake } = await testApp();
+  for (const header of ['0', '-1', 'soon', '600001', '1.5'])
+    assertProblem(await post('/v1/attachments', FENTRY, { 'x-ktextd-deadline-ms': header }), 400, 'http.header');
+  assert.equal((await post('/v1/attachments', FENTRY, { 'x-ktextd-deadline-ms': '250' })).statusCode, 201);
+  assert.equal(fake.callers.at(-1)?.deadlineMs, 250);
+});
+
+test('a client has so many requests in flight, and so many a second', async () => {
+  const few = await testApp({ requestLimits: { inFlight: 0 } });
+  const refused = await few.post('/v1/attachments', FENTRY);
+  assertProblem(refused, 429, 'quota.in-flight');
+  assert.equal(refused.headers['retry-after'], '1');
+  const slow = await testApp({ requestLimits: { inFlight: 64, perSecond: 1 } });
+  for (let i = 0; i < 2; i++) assert.equal((await slow.get('/v1/image')).statusCode, 200);
+  assertProblem(await slow.get('/v1/image'), 429, 'quota.rate');
+  assert.equal((await slow.get('/v1/image', { 'x-ktextd-client': 'other' })).statusCode, 200);
+});
+
 test('If-Match: the current revision attaches, an older one is 412', async () => {
   const { post, get } = await testApp();
   assert.equal((await get('/v1/sites/f')).headers.etag, '"0"');

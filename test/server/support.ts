@@ -6,6 +6,7 @@ import {
   createLogger,
   createServiceState,
   parseTokenFile,
+  type RequestLimits,
   type ServiceState,
 } from '../../src/server/index.ts';
 import { createFakeCoordinator, type FakeCoordinator } from './coordinator.fake.ts';
@@ -23,6 +24,7 @@ export interface TestAppOptions {
   readonly tokens?: string;
   readonly hostNames?: ReadonlySet<string>;
   readonly eventLimits?: EventLimits;
+  readonly requestLimits?: RequestLimits;
 }
 
 export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
@@ -37,6 +39,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     hostNames: options.hostNames ?? new Set(['localhost', '127.0.0.1']),
     ...(book === undefined ? {} : { tokens: book.book }),
     ...(options.eventLimits === undefined ? {} : { eventLimits: options.eventLimits }),
+    ...(options.requestLimits === undefined ? {} : { requestLimits: options.requestLimits }),
   });
   return {
     app,

@@ -59,6 +59,7 @@ export const wireCaller = (request: FastifyRequest, who: RequestCaller): Caller 
   isAdmin: who.role === 'admin',
   requestId: request.id,
   ...(who.session === undefined ? {} : { session: who.session }),
+  ...(who.deadlineMs === undefined ? {} : { deadlineMs: who.deadlineMs }),
 });
 
 /**
