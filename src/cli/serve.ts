@@ -126,11 +126,13 @@ function printReady(
 }
 
 /** Stops on the first signal, exits at once on the second, and after {@link STOP_MS_MAX} in any case. */
-function installShutdown(io: Io, service: Service): { uninstall(): void } {
+function installShutdown(io: Io, service: Service, hasTokens: boolean): { uninstall(): void } {
   return closeWithGrace(
     {
       delay: STOP_MS_MAX,
       logger: false,
+      // SIGHUP has the tokens read again; without a token file it ends the process as it always did.
+      skip: hasTokens ? ['SIGHUP'] : [],
       onSecondSignal: () => process.exit(130),
       onTimeout: () => io.err('ktextd: stopping took too long\n'),
     },
@@ -210,7 +212,7 @@ export async function serve(io: Io, options: ServeOptions): Promise<ExitCode> {
   const service = await start(server, io, options, progress.show, (found) => {
     recovery = found;
   });
-  const shutdown = installShutdown(io, service);
+  const shutdown = installShutdown(io, service, options.tokenFile !== undefined);
   const opened = await service.opened;
   progress.clear();
   if (opened.ok) {
