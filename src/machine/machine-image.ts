@@ -25,6 +25,7 @@ const SYMBOLS = [
   ...['pcpu_hot', 'current_task', '__preempt_count', 'cpu_current_top_of_stack', 'init_task', '__end_rodata'],
   ...['nr_cpu_ids', '__cpu_online_mask', '__cpu_possible_mask', '__cpu_present_mask', '__cpu_active_mask'],
   ...['__num_online_cpus', 'system_state', 'saved_command_line', '_text', '_etext', '_stext'],
+  ...['__printk_percpu_data_ready'],
   ...['__start___ex_table', '__stop___ex_table', '__start___bug_table', '__stop___bug_table'],
   ...['arch_ftrace_ops_list_func', 'ftrace_ops_assist_func', 'kprobe_ftrace_handler', 'fprobe_handler'],
   ...['function_trace_call', 'klp_ftrace_handler', 'ftrace_graph_func', 'call_direct_funcs', 'ftrace_stub'],

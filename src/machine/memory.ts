@@ -132,13 +132,13 @@ const SYSTEM_RUNNING = 3n;
 
 /** Variables outside of per-CPU areas that boot sets and that small functions look at. */
 function bootVariables(image: MachineImage, write: (at: bigint, bytes: Uint8Array) => void): void {
-  const word = (value: bigint, size: 4 | 8): Uint8Array => {
+  const word = (value: bigint, size: 1 | 4 | 8): Uint8Array => {
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, value), true);
     return bytes.subarray(0, size);
   };
   const { symbols } = image;
-  const put = (name: string, value: bigint, size: 4 | 8): void => {
+  const put = (name: string, value: bigint, size: 1 | 4 | 8): void => {
     const at = symbols[name];
     if (at !== undefined) write(at, word(value, size));
   };
@@ -151,6 +151,8 @@ function bootVariables(image: MachineImage, write: (at: bigint, bytes: Uint8Arra
   put('nr_cpu_ids', BigInt(CPU_COUNT), 4);
   put('system_state', SYSTEM_RUNNING, 4);
   put('saved_command_line', COMMAND_LINE_START, 8);
+  // set_percpu_data_ready: from then on printk leaves memory that boot frees alone.
+  put('__printk_percpu_data_ready', 1n, 1);
 }
 
 /**
