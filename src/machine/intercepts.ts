@@ -1,6 +1,7 @@
 import type { Execution, Handler, Played } from './execution.ts';
 import { imageReference, programEnter, programExit } from './handlers/bpf.ts';
 import { assistFunction, directCallback, graphReturn, listFunction } from './handlers/ftrace.ts';
+import { optimizedCallback } from './handlers/optprobe.ts';
 import { rethookReturn } from './handlers/rethook.ts';
 
 export type Play = (x: Execution) => Handler | Played;
@@ -12,7 +13,7 @@ const kinds = ['', '_recur', '_sleepable', '_sleepable_recur', '_lsm_cgroup'] as
 
 /**
  * Functions of the kernel whose part the machine plays, by name. Everything else that is machine code in Linux is executed: ftrace_caller,
- * ftrace_regs_caller and their private copies, BPF trampolines and programs, arch_rethook_trampoline, return_to_handler, slots, handlers of ours.
+ * ftrace_regs_caller and their private copies, BPF trampolines and programs, arch_rethook_trampoline, return_to_handler, slots, detours, handlers of ours.
  * docs/machine.md says for each why.
  */
 export const INTERCEPTED: ReadonlyMap<string, Play> = new Map([
@@ -20,6 +21,7 @@ export const INTERCEPTED: ReadonlyMap<string, Play> = new Map([
   ...of(['ftrace_ops_assist_func'], assistFunction),
   ...of(['kprobe_ftrace_handler', 'klp_ftrace_handler', 'call_direct_funcs', 'ftrace_graph_func'], directCallback),
   ...of(['fprobe_handler', 'function_trace_call'], directCallback),
+  ...of(['optimized_callback'], optimizedCallback),
   ...of(['ftrace_return_to_handler'], graphReturn),
   ...of(['arch_rethook_trampoline_callback'], rethookReturn),
   ...of(

@@ -42,6 +42,7 @@ const SYMBOLS = [
     'panic',
     '__warn_printk',
     'kprobe_ftrace_kill',
+    'optimized_callback',
   ],
 ] as const;
 

@@ -25,6 +25,7 @@ export class RuntimeIndex {
   readonly image: MachineImage;
   readonly #ops = new Map<bigint, RuntimeOps>();
   readonly #kprobes = new Map<number, RuntimeKprobe>();
+  readonly #optprobes = new Map<bigint, RuntimeKprobe>();
   readonly #kprobesByFunction = new Map<number, RuntimeKprobe[]>();
   readonly #programs = new Map<bigint, RuntimeProgram>();
   readonly #counted = new Map<number, CountedCode>();
@@ -36,6 +37,7 @@ export class RuntimeIndex {
     for (const ops of runtime.ops) this.#ops.set(ops.pointer, ops);
     for (const probe of runtime.kprobes) {
       this.#kprobes.set(probe.addr, probe);
+      if (probe.optimized !== undefined) this.#optprobes.set(probe.optimized.op, probe);
       this.#kprobesByFunction.set(probe.func, [...(this.#kprobesByFunction.get(probe.func) ?? []), probe]);
     }
     for (const program of runtime.programs) this.#programs.set(program.prog, program);
@@ -63,6 +65,11 @@ export class RuntimeIndex {
 
   kprobeAt(addr: number): RuntimeKprobe | undefined {
     return this.#kprobes.get(addr);
+  }
+
+  /** By address of its struct optimized_kprobe. */
+  optprobe(op: bigint): RuntimeKprobe | undefined {
+    return this.#optprobes.get(op);
   }
 
   kprobesIn(func: number): readonly RuntimeKprobe[] {

@@ -59,6 +59,7 @@ export type {
   Runtime,
   RuntimeKprobe,
   RuntimeOps,
+  RuntimeOptprobe,
   RuntimeProgram,
 } from './runtime/runtime.ts';
 export { type SiteFacts, siteFacts } from './site-view.ts';

@@ -32,6 +32,17 @@ export class OverlayText implements ReadableText {
     for (const [at, bytes] of writesOf(op)) this.#write(at, bytes);
   }
 
+  /** What was written, as runs, ascending; some of their bytes may be what they were. */
+  changedRanges(): readonly { readonly at: number; readonly length: number }[] {
+    const runs: { at: number; length: number }[] = [];
+    for (const at of [...this.#changed.keys()].sort((a, b) => a - b)) {
+      const last = runs.at(-1);
+      if (last !== undefined && last.at + last.length === at) last.length += 1;
+      else runs.push({ at, length: 1 });
+    }
+    return runs;
+  }
+
   #write(at: number, bytes: Uint8Array): void {
     invariant(this.#below.contains(at, bytes.length), () => `op outside text at _text+0x${at.toString(16)}`);
     for (let i = 0; i < bytes.length; i++) this.#changed.set(at + i, bytes[i] as number);

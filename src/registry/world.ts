@@ -34,6 +34,8 @@ export interface World {
   readonly kretprobeBlacklist: readonly number[];
   /** Undefined when the kernel does not make jumps of kprobes. */
   readonly optprobe: OptprobeSupport | undefined;
+  /** CONFIG_PREEMPTION: no slot is boosted (prepare_singlestep). preempt_schedule is there just then. */
+  readonly isPreemptible: boolean;
   /** [__indirect_thunk_start, __indirect_thunk_end]: both ends count. */
   readonly indirectThunks: TextRange | undefined;
   /** What this boot asks of generated code. */
@@ -71,6 +73,12 @@ export function ftraceSiteIn(world: World, start: number, end: number): number |
   const index = floorIndex(sites, end);
   const site = index >= 0 ? sites[index] : undefined;
   return site !== undefined && start < site + MCOUNT_INSN_SIZE ? site : undefined;
+}
+
+/** search_exception_tables: a fault of the instruction here has a fix-up. */
+export function hasExceptionEntry(world: World, at: number): boolean {
+  const { exceptionTable } = world.image;
+  return exceptionTable[floorIndex(exceptionTable, at)] === at;
 }
 
 /**
@@ -248,6 +256,7 @@ export function makeWorld(image: KernelImage, options: WorldOptions): World {
     blacklist: widenBlacklist(image),
     kretprobeBlacklist: switchTo === undefined ? [] : [switchTo],
     optprobe: optprobeSupport(image),
+    isPreemptible: image.symbols.offsetOf('preempt_schedule') !== undefined,
     indirectThunks: rangeOf(image, '__indirect_thunk_start', '__indirect_thunk_end'),
     cpu: generatedCodeCpu(image),
     codeLayout: isOldLayout ? 'linux-6.1' : 'linux-6.12',

@@ -9,9 +9,11 @@ import {
   type MachineCall,
   machineImage,
   NO_DELTA,
+  textDelta,
 } from '../../src/machine/index.ts';
 import { describeRuntime, initialState, makeWorld, type World } from '../../src/registry/index.ts';
 import { withArena } from './arena-text.ts';
+import type { RegistryLab } from './registry-lab.ts';
 
 const BUILTIN = fileURLToPath(new URL('../../fixtures/builtin/vmlinux', import.meta.url));
 
@@ -42,7 +44,24 @@ export const buffer = (hex: string): CallArgument => ({
 });
 export const text = (string: string): CallArgument => buffer(Buffer.from(`${string}\0`, 'latin1').toString('hex'));
 
+const LIMITS = { cpu: 0, maxInstructions: 5_000_000, maxMs: 10_000, traceMax: 0 };
+
 let version = 0;
+
+/** Calls a function with everything attached that the lab has attached. */
+export async function callIn(
+  { world, state, text: live }: RegistryLab,
+  name: string,
+  args: readonly CallArgument[],
+  limits: Partial<MachineCall> = {},
+): Promise<CallOutcome> {
+  const [symbol] = world.image.symbols.byName(name);
+  if (symbol === undefined) throw new Error(`the image has no ${name}`);
+  version += 1;
+  const delta = textDelta(live, live.changedRanges());
+  const shown = { version, delta, runtime: describeRuntime(world, state, live) };
+  return (await machineOf(world.image)).call(shown, { function: symbol.address, args, ...LIMITS, ...limits });
+}
 
 export interface CallLab {
   readonly world: World;
@@ -50,8 +69,6 @@ export interface CallLab {
   /** On pristine text. */
   call(name: string, args: readonly CallArgument[], limits?: Partial<MachineCall>): CallOutcome;
 }
-
-const LIMITS = { cpu: 0, maxInstructions: 5_000_000, maxMs: 10_000, traceMax: 0 };
 
 /** Calls functions of a kernel that nobody has attached to. */
 export async function labOf(image: KernelImage): Promise<CallLab> {

@@ -1,9 +1,9 @@
 /**
  * A breakpoint, in the order in which Linux asks who wants it: poke handler, kgdb, kprobes, oops.
  * Source: arch/x86/kernel/traps.c exc_int3, do_int3; arch/x86/kernel/kprobes/core.c kprobe_int3_handler, reenter_kprobe, setup_singlestep,
- * resume_singlestep, kprobe_post_process, and the emulations (6.1, 6.12).
+ * resume_singlestep, kprobe_post_process, and the emulations; opt.c setup_detour_execution (6.1, 6.12).
  */
-import { type KprobeEmulation, prepareKprobeInsn } from '../../insn/index.ts';
+import { JMP32_INSN_OPCODE, type KprobeEmulation, prepareKprobeInsn } from '../../insn/index.ts';
 import type { RuntimeKprobe } from '../../registry/index.ts';
 import { jccTaken, type PokeVector, pokeInt3Handler } from '../../textpoke/index.ts';
 import type { Execution } from '../execution.ts';
@@ -80,10 +80,25 @@ function kprobeInt3(x: Execution, at: number): boolean {
   return true;
 }
 
+/**
+ * setup_singlestep:
+ *   1. Marked optimized: on with the displaced instructions in the detour (setup_detour_execution).
+ *   2. Boosted: the slot's copy, behind which it jumps back. Nothing is left to be done afterwards.
+ *   3. Emulated, or
+ *   4. the slot's copy without interrupts, to the int3 behind it.
+ */
 function stepOver(x: Execution, probe: RuntimeKprobe): void {
   const { guest, index } = x;
   const slot = probe.slot ?? 0;
+  if (probe.optimized?.isOptimized === true) {
+    guest.set('rip', index.address(probe.optimized.displaced));
+    return;
+  }
   const prepared = prepareKprobeInsn(probe.insn, probe.addr, slot, { rules: index.runtime.insnRules });
+  if (prepared.kind !== 'refused' && isBoosted(x, slot + prepared.insn.length)) {
+    guest.set('rip', index.address(slot));
+    return;
+  }
   if (prepared.kind === 'emulate') {
     emulate(x, prepared.how, index.address(probe.addr + prepared.insn.length));
     return;
@@ -92,6 +107,10 @@ function stepOver(x: Execution, probe: RuntimeKprobe): void {
   guest.flags &= ~IF;
   guest.set('rip', index.address(slot));
 }
+
+/** ainsn.boostable: a jump is behind the copy, and no int3. */
+const isBoosted = (x: Execution, behind: number): boolean =>
+  x.guest.space.peek(x.index.address(behind), 1)?.[0] === JMP32_INSN_OPCODE;
 
 /** The instruction as Linux plays it; `next` is the address behind it. */
 function emulate(x: Execution, how: KprobeEmulation, next: bigint): void {

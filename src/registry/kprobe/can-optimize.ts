@@ -15,7 +15,7 @@ import {
 import { INDIRECT_JUMPS_IN_FUNCTION, KPROBE_INSNS } from '../kernels/kprobe-facts.ts';
 import { hasHitBreak } from '../kgdb/breakpoints.ts';
 import type { Txn } from '../txn.ts';
-import { floorIndex, ftraceSiteIn } from '../world.ts';
+import { floorIndex, ftraceSiteIn, hasExceptionEntry } from '../world.ts';
 import { recoveredBytes } from './recovered.ts';
 
 /** MAX_OPTIMIZED_LENGTH: four bytes of short instructions, then the longest there is. */
@@ -26,11 +26,6 @@ const MOD_REGISTER = 3;
 
 const decodeAt = (txn: Txn, at: number): Insn | undefined =>
   decodeInsn(recoveredBytes(txn.world, txn.kprobeTable, txn.text, at), at);
-
-function hasExceptionEntry(txn: Txn, at: number): boolean {
-  const { exceptionTable } = txn.world.image;
-  return exceptionTable[floorIndex(exceptionTable, at)] === at;
-}
 
 /** insn_jump_into_range: a direct jump to [start, start + length], the byte behind the range included. */
 const jumpsInto = ({ flow, target }: Insn, start: number, length: number): boolean =>
@@ -62,7 +57,7 @@ export function canOptimize(txn: Txn, addr: number): boolean {
   const end = symbol.offset + symbol.size;
   if (end - addr < JMP32_INSN_SIZE) return false;
   for (let at: number = symbol.offset; at < end; ) {
-    const insn = hasExceptionEntry(txn, at) ? undefined : decodeAt(txn, at);
+    const insn = hasExceptionEntry(txn.world, at) ? undefined : decodeAt(txn, at);
     if (insn === undefined || hasHitBreak(txn, at)) return false;
     if (isIndirectJump(txn, insn) || jumpsInto(insn, addr + 1, JMP32_INSN_SIZE - 1)) return false;
     at += insn.length;
@@ -87,7 +82,7 @@ export function copyOptimizedInstructions(txn: Txn, addr: number, to: number): U
   while (size < JMP32_INSN_SIZE) {
     const bytes = recoveredBytes(world, txn.kprobeTable, txn.text, addr + size);
     const one = copyKprobeInsn(bytes, addr + size, to + size);
-    if (one === undefined || !canBoost(one.insn, hasExceptionEntry(txn, addr + size), world.fact(KPROBE_INSNS)))
+    if (one === undefined || !canBoost(one.insn, hasExceptionEntry(world, addr + size), world.fact(KPROBE_INSNS)))
       return undefined;
     copied.set(one.copy, size);
     size += one.copy.length;

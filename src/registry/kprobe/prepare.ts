@@ -10,6 +10,7 @@ import { hasHitBreak } from '../kgdb/breakpoints.ts';
 import { KPROBE_NOT_A_BOUNDARY, KPROBE_NOT_COPYABLE, KPROBE_NOT_EMULATABLE } from '../rules/kprobe.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
+import { hasExceptionEntry } from '../world.ts';
 import { recoveredBytes } from './recovered.ts';
 
 export interface PreparedKprobe {
@@ -39,7 +40,12 @@ export function prepareKprobe(
   if (reason !== undefined)
     return err(refuse(KPROBE_NOT_A_BOUNDARY, { detail: `${place} cannot be probed: ${reason}.`, place }));
   const bytes = recoveredBytes(txn.world, txn.kprobeTable, txn.text, addr);
-  const options = { rules: txn.world.fact(KPROBE_INSNS), hasPostHandler: probe.hasPostHandler };
+  const options = {
+    rules: txn.world.fact(KPROBE_INSNS),
+    preemption: txn.world.isPreemptible,
+    hasPostHandler: probe.hasPostHandler,
+    hasExceptionEntry: hasExceptionEntry(txn.world, addr),
+  };
   const trial = prepareKprobeInsn(bytes, addr, txn.arena.next, options);
   if (trial.kind === 'refused') {
     const rule = trial.fault.errno === 'EOPNOTSUPP' ? KPROBE_NOT_EMULATABLE : KPROBE_NOT_COPYABLE;

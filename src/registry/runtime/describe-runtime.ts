@@ -7,7 +7,15 @@ import { klpHandlerTarget } from '../livepatch/stack.ts';
 import { OPS, TRAMP_F } from '../model/flags.ts';
 import type { FtraceOps, KernelState, KprobeEntry } from '../model/state.ts';
 import type { World } from '../world.ts';
-import type { CountedCode, OpsUser, Runtime, RuntimeKprobe, RuntimeOps, RuntimeProgram } from './runtime.ts';
+import type {
+  CountedCode,
+  OpsUser,
+  Runtime,
+  RuntimeKprobe,
+  RuntimeOps,
+  RuntimeOptprobe,
+  RuntimeProgram,
+} from './runtime.ts';
 
 /** Filters of tens of thousands of sites are walked once. */
 const SORTED = new WeakMap<object, Uint32Array>();
@@ -75,6 +83,12 @@ function runtimeOps(state: KernelState): readonly RuntimeOps[] {
     }));
 }
 
+function runtimeOptprobe(world: World, { opt }: KprobeEntry): RuntimeOptprobe | undefined {
+  const template = world.optprobe?.template;
+  if (opt === undefined || template === undefined) return undefined;
+  return { op: opt.op, isOptimized: opt.isOptimized, displaced: opt.detour + template.bytes.length };
+}
+
 function runtimeKprobe(world: World, state: KernelState, text: ReadableText, entry: KprobeEntry): RuntimeKprobe {
   const children = entry.children.flatMap((child) => {
     const probe = child.kind === 'probe' ? state.kprobes.get(child.id) : undefined;
@@ -97,7 +111,7 @@ function runtimeKprobe(world: World, state: KernelState, text: ReadableText, ent
     isDisabled: entry.isDisabled,
     insn: recoveredBytes(world, state.kprobeTable, text, entry.addr),
     slot: entry.slot,
-    isOptimized: false,
+    optimized: runtimeOptprobe(world, entry),
     children,
   };
 }

@@ -68,7 +68,8 @@ export interface RuntimeKprobe {
   /** The instruction as it was before the probe, at least its length; fewer than 15 bytes at the end of text. */
   readonly insn: Uint8Array;
   readonly slot: number | undefined;
-  readonly isOptimized: boolean;
+  /** Prepared for a jump; undefined where there can be none. */
+  readonly optimized: RuntimeOptprobe | undefined;
   /** In the order in which they run. */
   readonly children: readonly {
     readonly attachment: string;
@@ -77,6 +78,16 @@ export interface RuntimeKprobe {
     readonly hasPostHandler: boolean;
     readonly maxActive: number;
   }[];
+}
+
+/** struct optimized_kprobe, as the int3 handler and optimized_callback see it. */
+export interface RuntimeOptprobe {
+  /** Its address, the first argument of optimized_callback. */
+  readonly op: bigint;
+  /** KPROBE_FLAG_OPTIMIZED: a jump stands there or is about to. */
+  readonly isOptimized: boolean;
+  /** The displaced instructions in the detour, where an int3 goes on (optinsn.insn + TMPL_END_IDX). */
+  readonly displaced: number;
 }
 
 /** struct bpf_prog behind a trampoline. */
