@@ -1,6 +1,7 @@
 /** The command line: every command, its options, and the exit status. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { AddressError, UnreachableError } from '../client/index.ts';
+import { bpfConformancePlugin } from './commands/bpf.ts';
 import { type CallFlags, call, callFlags } from './commands/call.ts';
 import * as change from './commands/change.ts';
 import { events } from './commands/events.ts';
@@ -161,6 +162,16 @@ function addChangeCommands(program: Command, io: Io, finish: Finish): void {
     );
 }
 
+function addBpfCommands(program: Command, io: Io, finish: Finish): void {
+  const at = (options: CommonOptions): Context => createContext(io, options);
+  clientCommand(program, 'bpf-conformance-plugin', 'run a program as the bpf_conformance suite drives a plugin')
+    .argument('[memory]', 'memory in hex', '')
+    .addOption(new Option('--via <how>', 'what runs it').choices(['jit', 'interpreter']).default('jit'))
+    .action(async (memory: string, o: CommonOptions & { readonly via: string }) =>
+      finish(await bpfConformancePlugin(at(o), memory, o)),
+    );
+}
+
 function addServe(program: Command, io: Io, finish: Finish): void {
   program
     .command('serve')
@@ -239,6 +250,7 @@ export async function run(args: readonly string[], io: Io, version: string): Pro
   addJournal(program, io, finish);
   addLookCommands(program, io, finish);
   addChangeCommands(program, io, finish);
+  addBpfCommands(program, io, finish);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -16,6 +16,12 @@ import type {
   PlanRequest,
   PokePage,
   Problem,
+  ProgramListingView,
+  ProgramPage,
+  ProgramRequest,
+  ProgramRunAnswer,
+  ProgramRunRequest,
+  ProgramView,
   ResetAnswer,
   RuleList,
   RuleView,
@@ -111,6 +117,12 @@ export interface Client {
   /** Calls a function of the kernel on a simulated CPU. */
   call(call: CallRequest): Promise<Answer<CallAnswer>>;
   plan(plan: PlanRequest, kernel?: string, solve?: 'order'): Promise<Answer<PlanAnswer>>;
+  loadProgram(program: ProgramRequest): Promise<Answer<ProgramView>>;
+  unloadProgram(id: string): Promise<Answer<ProgramView>>;
+  programs(query?: PageQuery): Promise<Answer<ProgramPage>>;
+  program(id: string): Promise<Answer<ProgramView>>;
+  programListing(id: string, view: 'xlated' | 'jited'): Promise<Answer<ProgramListingView>>;
+  runProgram(id: string, run: ProgramRunRequest): Promise<Answer<ProgramRunAnswer>>;
   audit(): Promise<Answer<AuditView>>;
   textMutex(): Promise<Answer<TextMutexView>>;
   /** A file of the kernel, as the kernel prints it. */
@@ -232,6 +244,12 @@ export function createClient(options: ClientOptions): Client {
     endTask: (id) => json({ method: 'DELETE', path: `/v1/tasks/${part(id)}` }),
     tasks: (query) => get('/v1/tasks', query),
     task: (id) => get(`/v1/tasks/${part(id)}`),
+    loadProgram: (program) => json({ method: 'POST', path: '/v1/programs', body: program }),
+    unloadProgram: (id) => json({ method: 'DELETE', path: `/v1/programs/${part(id)}` }),
+    programs: (query) => get('/v1/programs', query),
+    program: (id) => get(`/v1/programs/${part(id)}`),
+    programListing: (id, view) => get(`/v1/programs/${part(id)}`, { view }),
+    runProgram: (id, run) => json({ method: 'POST', path: `/v1/programs/${part(id)}/runs`, body: run }),
     detach: (id) => json({ method: 'DELETE', path: `/v1/attachments/${part(id)}` }),
     call: (call) => json({ method: 'POST', path: '/v1/calls', body: call }),
     plan: (plan, kernel, solve) =>

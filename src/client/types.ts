@@ -465,6 +465,97 @@ export interface Problem {
   readonly errors?: readonly SchemaFinding[];
 }
 
+export interface ProgramListingView {
+  readonly id: string;
+  readonly name: string;
+  readonly type: 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'lsm' | 'kprobe';
+  readonly attachTo: string | null;
+  readonly client: string;
+
+  /** ISO 8601 */
+  readonly since: string;
+
+  /** Instructions of the bytecode; a 64-bit immediate counts twice */
+  readonly insns: number;
+  readonly jited: {
+    /** Bytes, lower-case hex */
+    readonly bytes: string;
+    readonly size: number;
+    /** Address, 64 bits, lower-case hex */
+    readonly address: string;
+  };
+  readonly maps: readonly string[];
+
+  /** Attachments that run it */
+  readonly attachments: readonly string[];
+  readonly view: 'xlated' | 'jited';
+
+  /** One instruction a line: as bpftool prog dump xlated, or x86 */
+  readonly listing: string;
+}
+
+export interface ProgramPage {
+  readonly items: readonly ProgramView[];
+  readonly nextCursor: string | null;
+}
+
+export interface ProgramRequest {
+  readonly type: 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'lsm' | 'kprobe';
+
+  /** Instructions, hex, 8 bytes each */
+  readonly bytecode: string;
+
+  /** The function that it is for */
+  readonly attachTo?: string;
+  readonly name?: string;
+}
+
+export interface ProgramRunAnswer {
+  readonly returnValue: string | null;
+
+  /** Executed: of BPF in the interpreter, of x86 via the JIT */
+  readonly instructions: number;
+
+  /** The memory afterwards, hex */
+  readonly output: string;
+  readonly via: 'jit' | 'interpreter';
+  readonly fault: { readonly reason: string; readonly instruction: number; readonly address: string | null } | null;
+  readonly exceeded: 'maxInstructions' | 'maxMs' | null;
+}
+
+export interface ProgramRunRequest {
+  /** Memory, hex: R1 points at it, or is 0 when it is empty; R2 is its length */
+  readonly input?: string;
+  readonly via?: 'jit' | 'interpreter';
+  readonly maxInstructions?: number;
+  readonly maxMs?: number;
+}
+
+export interface ProgramView {
+  readonly id: string;
+  readonly name: string;
+  readonly type: 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'lsm' | 'kprobe';
+  readonly attachTo: string | null;
+  readonly client: string;
+
+  /** ISO 8601 */
+  readonly since: string;
+
+  /** Instructions of the bytecode; a 64-bit immediate counts twice */
+  readonly insns: number;
+  readonly jited: {
+    /** Bytes, lower-case hex */
+    readonly bytes: string;
+    readonly size: number;
+    /** Address, 64 bits, lower-case hex */
+    readonly address: string;
+  };
+  readonly maps: readonly string[];
+
+  /** Attachments that run it */
+  readonly attachments: readonly string[];
+}
+
 export interface Ready {
   readonly status: 'ready';
   readonly release: string;

@@ -14,6 +14,8 @@ import { pageOf } from './paging.ts';
 import { siteOf, textView } from './places.ts';
 import { plan, unknownSteps } from './plan.ts';
 import { toProblem } from './problem.ts';
+import { ProgramRuns } from './program-runs.ts';
+import { programCalls } from './programs.ts';
 import { patchedSites, queryAttachments } from './queries.ts';
 import { reset } from './reset.ts';
 import { COORDINATOR_RULES } from './rules.ts';
@@ -123,6 +125,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
   const calls = new Calls(kernel);
   const reaper = new SessionReaper(kernel);
   const stopWorkers = [startTransitionWorker(kernel), startOptimizer(kernel), () => reaper.stop()];
+  const programRuns = new ProgramRuns(kernel.clock);
   return {
     reset: (caller, all) => reset(kernel, caller, all),
     ...readCalls(kernel),
@@ -131,6 +134,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     force: (caller, id) => force(kernel, caller, id),
     ...taskCalls(kernel),
     ...sessionCalls(kernel, reaper),
+    ...programCalls(kernel, programRuns),
     detach: (caller, id, detachOptions) => detach(kernel, caller, id, detachOptions),
     plan: (caller, steps, version = world.kernel, planOptions = {}) => {
       const asked = kernel.asVersion(version);
@@ -159,6 +163,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
       await waitForKprobeOptimizer(kernel);
       await kernel.mutex.run({ client: 'service', what: 'drain' }, () => undefined);
       await calls.close();
+      await programRuns.close();
       await durable?.close();
     },
     poisoned: () => kernel.violation,

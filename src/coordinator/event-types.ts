@@ -10,5 +10,6 @@ export const EVENT_TYPES = [
   'image',
   'task',
   'transition',
+  'program',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];

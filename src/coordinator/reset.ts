@@ -5,6 +5,7 @@ import type { Command, CommandTurn } from './command.ts';
 import { detachOne } from './commands.ts';
 import type { Kernel } from './kernel.ts';
 import { finishOptimizer } from './kprobe-optimizer.ts';
+import { UNLOAD_PROGRAM } from './programs.ts';
 import type { Caller, ResetAnswer } from './service.ts';
 import { END_TASK } from './tasks.ts';
 import { TRANSITION_WORK } from './transitions.ts';
@@ -38,6 +39,8 @@ export const RESET: Command<{ readonly all: boolean }, ResetAnswer> = {
       if (!done.ok && !all) return done;
     }
     finishOptimizer(turn);
+    for (const { id, tenant } of [...kernel.state.programs.values()])
+      if (all || tenant === caller.tenant) UNLOAD_PROGRAM.run({ ...turn, caller: asAdmin }, { id });
     if (all) {
       resetText(held, kernel.text);
       kernel.state = { ...initialState(kernel.world), revisions: kernel.state.revisions };

@@ -106,6 +106,18 @@ const CALL_DATA_RULES: readonly Rule[] = [
   },
 ];
 
+export const RUNS_BUSY: Rule = {
+  id: 'program.runs-busy',
+  title: 'Too many programs wait to be run',
+  errno: 'EAGAIN',
+  what: 'A run of a program is refused because 256 are waiting, or because the thread that runs them ended.',
+  why: 'Programs are run one after the other in a thread of their own; a queue without a bound would only move the waiting into memory.',
+  linux: OURS,
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Try again after the time in Retry-After.'],
+};
+
 const TEXT_MUTEX_RULES: readonly Rule[] = [
   {
     id: 'text-mutex.queue-full',
@@ -222,6 +234,7 @@ export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
     QUOTA_SITES,
     CALL_ARGUMENT,
     CALL_PROTOTYPE,
+    RUNS_BUSY,
     ...CALL_DATA_RULES,
     ...TEXT_MUTEX_RULES,
     ...LOADING_RULES,

@@ -13,11 +13,11 @@ import { OWNERS } from './owners/index.ts';
 import { checkOptions } from './owners/options.ts';
 import type { Owner, ParsedTarget } from './owners/owner.ts';
 import { parsePlace } from './place.ts';
+import { programFor } from './program/load.ts';
 import {
   ATTACHMENT_NOT_SWITCHABLE,
   ATTACHMENT_UNKNOWN,
   KIND_NOT_BUILT,
-  PROGRAM_UNKNOWN,
   SITE_QUARANTINED,
   TARGET_INVALID,
 } from './rules/request.ts';
@@ -101,11 +101,16 @@ export function decideAttach(world: World, state: KernelState, text: ReadableTex
   if (!options.ok) return refused(state, options.fault);
   const target = parseTarget(owner, request.target);
   if (!target.ok) return refused(state, target.fault);
-  if (request.program !== undefined)
-    return refused(state, refuse(PROGRAM_UNKNOWN, { detail: `${request.program} is not a loaded program.` }));
   return guarded<Granted>(world, state, () => {
     const txn = new Txn(world, state, text, bpfOpsFunc);
-    const attached = owner.attach(txn, { target: target.value, options: options.value, identity });
+    const program = programFor(txn, request, identity);
+    if (!program.ok) return refused(state, program.fault);
+    const attached = owner.attach(txn, {
+      target: target.value,
+      options: options.value,
+      identity,
+      program: program.value,
+    });
     if (!attached.ok) return refused(state, attached.fault);
     const quarantined = quarantineFault(txn);
     if (quarantined !== undefined) return refused(state, quarantined);

@@ -38,9 +38,31 @@ export {
   type RequestTarget,
   type Strictness,
 } from './model/request.ts';
-export type { Attachment, KernelState, KlpState, Task, TaskFrame, TaskKind, TaskRunState } from './model/state.ts';
+export type {
+  Attachment,
+  BpfProgram,
+  BpfProgramType,
+  KernelState,
+  KlpState,
+  Task,
+  TaskFrame,
+  TaskKind,
+  TaskRunState,
+} from './model/state.ts';
 export { OverlayText } from './overlay-text.ts';
 export { locate, type Place, parsePlace } from './place.ts';
+export { bpfJitCpu } from './program/jit-cpu.ts';
+export {
+  attachmentsOf,
+  BPF_PROGRAM_TYPES,
+  decideLoadProgram,
+  decideUnloadProgram,
+  jitedProgram,
+  type LoadProgramRequest,
+  type ProgramDecision,
+  preparedProgram,
+  programUnknown,
+} from './program/load.ts';
 export { RULES } from './rules/index.ts';
 export { KERNEL_UNSETTLED } from './rules/kernel.ts';
 export {

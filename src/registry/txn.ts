@@ -72,6 +72,7 @@ export class Txn {
   kprobeTable: KernelState['kprobeTable'];
   optimizer: KernelState['optimizer'];
   trampolines: KernelState['trampolines'];
+  programs: KernelState['programs'];
   arena: ArenaState;
   livepatches: KernelState['livepatches'];
   livepatching: KernelState['livepatching'];
@@ -104,6 +105,7 @@ export class Txn {
     this.kprobeTable = state.kprobeTable.asMutable();
     this.optimizer = state.optimizer;
     this.trampolines = state.trampolines.asMutable();
+    this.programs = state.programs.asMutable();
     this.arena = {
       ...state.arena,
       free: state.arena.free.asMutable(),
@@ -137,6 +139,7 @@ export class Txn {
       kprobeTable: this.kprobeTable.asImmutable(),
       optimizer: this.optimizer,
       trampolines: this.trampolines.asImmutable(),
+      programs: this.programs.asImmutable(),
       arena: {
         ...this.arena,
         free: this.arena.free.asImmutable(),

@@ -22,6 +22,7 @@ import { imageRoutes } from './routes/image.ts';
 import { kernelRoutes } from './routes/kernels.ts';
 import { pageRoutes } from './routes/page.ts';
 import { planRoutes } from './routes/plans.ts';
+import { programRoutes } from './routes/programs.ts';
 import { ruleRoutes } from './routes/rules.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { sessionRoutes } from './routes/sessions.ts';
@@ -128,6 +129,7 @@ async function install(app: App): Promise<void> {
       routes(scope);
     for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes, taskRoutes, callRoutes, sessionRoutes])
       routes(scope);
+    programRoutes(scope);
   });
   await installDocs(app);
 }

@@ -11,14 +11,17 @@ import {
   decideDetach,
   decideEndTask,
   decideForce,
+  decideLoadProgram,
   decideMoveTask,
   decideNewTask,
   decideOptimizer,
   decideSetEnabled,
   decideSysctl,
   decideTransitionWork,
+  decideUnloadProgram,
   initialState,
   type KernelState,
+  type LoadProgramRequest,
   makeWorld,
   OverlayText,
   ownedBytes,
@@ -86,8 +89,12 @@ export class RegistryLab {
     target: AttachRequest['target'],
     options: Readonly<Record<string, unknown>> = {},
     client = 'test',
+    program?: string,
   ): Attachment & { readonly verdict: string; readonly warnings: readonly string[] } {
-    const { outcome, warnings } = this.decide({ kind, target, options }, client);
+    const { outcome, warnings } = this.decide(
+      { kind, target, options, ...(program === undefined ? {} : { program }) },
+      client,
+    );
     if (outcome.kind === 'refused') throw new Error(`${kind} refused: ${outcome.fault.rule}: ${outcome.fault.detail}`);
     return { ...outcome.attachment, verdict: outcome.verdict, warnings };
   }
@@ -97,14 +104,26 @@ export class RegistryLab {
     kind: AttachRequest['kind'],
     target: AttachRequest['target'],
     options: Readonly<Record<string, unknown>> = {},
+    client = 'test',
+    program?: string,
   ): Fault {
-    const { outcome } = this.decide({ kind, target, options });
+    const { outcome } = this.decide({ kind, target, options, ...(program === undefined ? {} : { program }) }, client);
     if (outcome.kind === 'granted') throw new Error(`${kind} was granted`);
     return outcome.fault;
   }
 
   detach(id: string): Decision {
     return this.#take(decideDetach(this.world, this.state, this.text, id));
+  }
+
+  loadProgram(request: LoadProgramRequest): ReturnType<typeof decideLoadProgram> {
+    const identity = { id: `prog_${this.#next}`, client: 'test', tenant: 'default', nowMs: this.#next * 1000 };
+    this.#next += 1;
+    return this.#take(decideLoadProgram(this.world, this.state, this.text, { request, identity }));
+  }
+
+  unloadProgram(id: string): ReturnType<typeof decideUnloadProgram> {
+    return this.#take(decideUnloadProgram(this.world, this.state, this.text, id));
   }
 
   setEnabled(id: string, enabled: boolean): Decision {

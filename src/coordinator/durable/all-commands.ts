@@ -2,6 +2,7 @@ import type { Command } from '../command.ts';
 import { ATTACH, DETACH, SET_ENABLED } from '../commands.ts';
 import { FTRACE_KILL } from '../ftrace-death.ts';
 import { KPROBE_OPTIMIZER } from '../kprobe-optimizer.ts';
+import { LOAD_PROGRAM, UNLOAD_PROGRAM } from '../programs.ts';
 import { RESET } from '../reset.ts';
 import { END_SESSION, OPEN_SESSION, PIN } from '../sessions.ts';
 import { END_TASK, MOVE_TASK, NEW_TASK } from '../tasks.ts';
@@ -26,5 +27,7 @@ export const COMMANDS: ReadonlyMap<string, Command<never, unknown>> = new Map(
     OPEN_SESSION,
     END_SESSION,
     PIN,
+    LOAD_PROGRAM,
+    UNLOAD_PROGRAM,
   ].map((command) => [command.kind, command]),
 );

@@ -59,11 +59,11 @@ describe('decodeBpf', () => {
     ['R12 as a source', 'bfc0000000000000', 'EINVAL bpf.insn.register 0'],
     ['a write to R10', 'b70a000000000000', 'EACCES bpf.insn.frame-pointer 0'],
     ['an atomic exchange into R10', 'dba10000e1000000', 'EACCES bpf.insn.frame-pointer 0'],
-    ['half an immediate', '1800000000000000', 'EINVAL bpf.insn.ld-imm64 0'],
+    ['half an immediate', '1800000000000000', 'EINVAL bpf.insn.wide-immediate 0'],
     [
       'an immediate with its second half wrong',
       `18000000000000000001000000000000${EXIT}`,
-      'EINVAL bpf.insn.ld-imm64 1',
+      'EINVAL bpf.insn.wide-immediate 1',
     ],
     ['what only a verifier makes', 'c200000000000000', 'EINVAL bpf.insn.unknown 0'],
     ['part of an instruction', '9500', 'EINVAL bpf.program.size undefined'],

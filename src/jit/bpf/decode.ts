@@ -117,13 +117,13 @@ function registerProblem(insn: Insn, slot: Slot, allowsInternal: boolean): Fault
 function secondSlotProblem(code: BpfCode, first: number): Fault | undefined {
   const second = first + 1;
   if (second >= code.length)
-    return fault(first, 'bpf.insn.ld-imm64', 'the second half of a 64-bit immediate is missing', LD_IMM);
+    return fault(first, 'bpf.insn.wide-immediate', 'the second half of a 64-bit immediate is missing', LD_IMM);
   const fields = ['code', 'dst', 'src', 'off'] as const;
   const set = fields.find((field) => code[field][second] !== 0);
   if (set === undefined) return undefined;
   return fault(
     second,
-    'bpf.insn.ld-imm64',
+    'bpf.insn.wide-immediate',
     `the second half of a 64-bit immediate has its ${set} set, which is reserved`,
     LD_IMM,
   );

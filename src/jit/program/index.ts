@@ -1,1 +1,2 @@
+export * from './helper-symbols.ts';
 export * from './prepare.ts';

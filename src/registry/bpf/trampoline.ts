@@ -111,6 +111,7 @@ function wantedFlags(trampoline: BpfTrampoline): number {
   let flags = trampoline.flags & TRAMP_F.SHARE_IPMODIFY;
   flags |= callsOriginal ? TRAMP_F.CALL_ORIG | TRAMP_F.SKIP_FRAME : TRAMP_F.RESTORE_REGS;
   if (callsOriginal && flags & TRAMP_F.SHARE_IPMODIFY) flags |= TRAMP_F.ORIG_STACK;
+  if (allLinks(trampoline).some((link) => link.callsGetFuncIp === true)) flags |= TRAMP_F.IP_ARG;
   return flags;
 }
 

@@ -45,6 +45,7 @@ export function initialState(world: World): KernelState {
     kprobeTable: ImmutableMap(),
     optimizer: { optimizing: OrderedSet(), unoptimizing: OrderedSet(), freeing: OrderedSet(), isKicked: false },
     trampolines: ImmutableMap(),
+    programs: ImmutableMap(),
     arena: {
       next: Number(GENERATED_CODE_START - world.image.base),
       free: ImmutableMap(),

@@ -131,8 +131,31 @@ export interface TrampLink {
   readonly program: string;
   readonly cookie: bigint;
   readonly sleepable: boolean;
+  /** It asks for the traced function's address (BPF_TRAMP_F_IP_ARG). */
+  readonly callsGetFuncIp?: boolean;
   /** Entered at most once at a time on a CPU: tracing programs, not LSM ones. */
   readonly isRecursionChecked: boolean;
+}
+
+export type BpfProgramType = 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'lsm' | 'kprobe';
+
+/** A loaded program, struct bpf_prog. */
+export interface BpfProgram {
+  readonly id: string;
+  readonly name: string;
+  readonly type: BpfProgramType;
+  /** The function that it was loaded for. */
+  readonly attachTo: string | undefined;
+  readonly client: string;
+  readonly tenant: string;
+  readonly sinceMs: number;
+  /** Hex, 8 bytes an instruction: all that it is; instructions and machine code follow from it. */
+  readonly bytecode: string;
+  readonly insns: number;
+  /** Address of struct bpf_prog. */
+  readonly prog: bigint;
+  /** Its machine code in the arena; undefined for a program that does not run in the kernel. */
+  readonly image: { readonly at: number; readonly size: number } | undefined;
 }
 
 export interface BpfTrampoline {
@@ -340,6 +363,7 @@ export interface KernelState {
   readonly kprobeTable: ImmutableMap<number, KprobeEntry>;
   readonly optimizer: OptimizerState;
   readonly trampolines: ImmutableMap<number, BpfTrampoline>;
+  readonly programs: ImmutableMap<string, BpfProgram>;
   readonly arena: ArenaState;
   /** Livepatched functions: offset of the old function → its stack of replacements. */
   readonly livepatches: ImmutableMap<number, LivepatchedFunction>;

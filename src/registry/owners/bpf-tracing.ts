@@ -3,8 +3,9 @@ import { generateCountingProgram } from '../../jit/index.ts';
 import { dataObject, install, remove } from '../arena.ts';
 import { type BpfTarget, checkAttachTarget, checkLsmHook } from '../bpf/attach-target.ts';
 import { allLinks, linkProgram, trampolineSite, unlinkProgram } from '../bpf/trampoline.ts';
-import type { Attachment, BpfTrampoline, TrampLinkKind } from '../model/state.ts';
+import type { Attachment, BpfTrampoline, TrampLink, TrampLinkKind } from '../model/state.ts';
 import type { Place } from '../place.ts';
+import { callsGetFuncIp, preparedProgram } from '../program/load.ts';
 import type { Txn } from '../txn.ts';
 import { flag, type OptionSpecs, u64 } from './options.ts';
 import type { Attached, Owner, OwnerRequest } from './owner.ts';
@@ -30,25 +31,37 @@ interface Hook {
   readonly isRecursionChecked: boolean;
 }
 
-function attach(txn: Txn, request: OwnerRequest, hook: Hook): Result<Attached> {
-  const { identity, options } = request;
+/** The code that the trampoline calls: the loaded program's, or a counting program of the attachment's own. */
+function codeOf(txn: Txn, request: OwnerRequest): Pick<TrampLink, 'entry' | 'prog' | 'program' | 'callsGetFuncIp'> {
+  const { identity, program } = request;
+  if (program?.image !== undefined) {
+    const { id, prog, image } = program;
+    return { entry: image.at, prog, program: id, callsGetFuncIp: callsGetFuncIp(preparedProgram(program)) };
+  }
   const { codeLayout, cpu } = txn.world;
   const counter = dataObject(txn, 8);
   const code = { size: PROGRAM_CODE_SIZE, what: 'bpf_prog', attachment: identity.id, counter };
   const entry = install(txn, code, (at) => generateCountingProgram({ layout: codeLayout, at, counter, cpu }));
+  return { entry, prog: dataObject(txn, BPF_PROG_SIZE), program: `counting:${identity.id}` };
+}
+
+function attach(txn: Txn, request: OwnerRequest, hook: Hook): Result<Attached> {
+  const { identity, options } = request;
+  const code = codeOf(txn, request);
   const link = {
+    ...code,
     attachment: identity.id,
     kind: hook.link,
-    entry,
-    prog: dataObject(txn, BPF_PROG_SIZE),
-    program: `counting:${identity.id}`,
     cookie: u64(options, 'cookie'),
     sleepable: flag(options, 'sleepable'),
     isRecursionChecked: hook.isRecursionChecked,
   };
   const fault = linkProgram(txn, hook.target, link, layoutOf(options));
   if (fault !== undefined) return err(fault);
-  return ok({ sites: [trampolineSite(txn, hook.target.func)], owned: [entry] });
+  return ok({
+    sites: [trampolineSite(txn, hook.target.func)],
+    owned: request.program === undefined ? [code.entry] : [],
+  });
 }
 
 function detach(txn: Txn, attachment: Attachment): Fault | undefined {

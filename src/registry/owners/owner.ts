@@ -1,6 +1,6 @@
 import type { Fault, Result } from '../../base/index.ts';
 import type { AttachIdentity, OwnerKind, RequestTarget } from '../model/request.ts';
-import type { Attachment } from '../model/state.ts';
+import type { Attachment, BpfProgram } from '../model/state.ts';
 import type { Place } from '../place.ts';
 import type { Txn } from '../txn.ts';
 import type { OptionSpecs, Options } from './options.ts';
@@ -10,6 +10,8 @@ export interface OwnerRequest {
   readonly target: ParsedTarget;
   readonly options: Options;
   readonly identity: AttachIdentity;
+  /** The loaded program to run, of the owner's kind; without one it runs a built-in one. */
+  readonly program?: BpfProgram | undefined;
 }
 
 export type ParsedTarget =

@@ -72,18 +72,6 @@ export const SYMBOL_AMBIGUOUS: Rule = {
   remedies: ['Give the address of the one that is meant.'],
 };
 
-export const PROGRAM_UNKNOWN: Rule = {
-  id: 'program.unknown',
-  title: 'No such program',
-  errno: 'ENOENT',
-  what: 'An attach request names a program that is not loaded.',
-  why: 'Programs are loaded before they are attached; without one an attachment gets a counting program of its own.',
-  linux: 'bpf_prog_get, kernel/bpf/syscall.c (6.12) answers EBADF for a file descriptor',
-  range: 'all',
-  strictness: 'both',
-  remedies: ['Leave `program` out to get the built-in counting program.'],
-};
-
 export const ATTACHMENT_UNKNOWN: Rule = {
   id: 'attachment.unknown',
   title: 'No such attachment',
@@ -151,7 +139,6 @@ export const REQUEST_RULES: readonly Rule[] = [
   TARGET_INVALID,
   PLACE_UNKNOWN,
   SYMBOL_AMBIGUOUS,
-  PROGRAM_UNKNOWN,
   ATTACHMENT_UNKNOWN,
   ATTACHMENT_NOT_YOURS,
   ATTACHMENT_NOT_SWITCHABLE,

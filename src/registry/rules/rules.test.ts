@@ -4,6 +4,7 @@ import { Set as ImmutableSet } from 'immutable';
 import { builtinImage } from '../../../test/support/images.ts';
 import { KERNEL_CASES } from '../../../test/support/kernel-rule-cases.ts';
 import { LIVEPATCH_CASES } from '../../../test/support/livepatch-rule-cases.ts';
+import { PROGRAM_CASES } from '../../../test/support/program-rule-cases.ts';
 import { RegistryLab, withBytes, withoutSymbols, withSymbol } from '../../../test/support/registry-lab.ts';
 import { STATIC_CASES } from '../../../test/support/static-rule-cases.ts';
 import { ERRNO, type Fault } from '../../base/index.ts';
@@ -127,7 +128,6 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   'option.invalid': { refuse: asked('kprobe', F, { postHandler: 'yes' }) },
   'target.invalid': { refuse: asked('kprobe', 'no place') },
-  'program.unknown': { refuse: (lab) => faultOf(lab.decide({ kind: 'fentry', target: F, program: 'prog_1' }).outcome) },
   'attachment.unknown': { refuse: (lab) => faultOf(lab.detach('att_0').outcome) },
   'attachment.not-switchable': {
     refuse: (lab) => faultOf(lab.setEnabled(lab.attach('ftrace', F).id, false).outcome),
@@ -354,6 +354,7 @@ const ALL_CASES: Readonly<Record<string, Case>> = {
   ...VIEW_CASES,
   ...STATIC_CASES,
   ...KERNEL_CASES,
+  ...PROGRAM_CASES,
 };
 
 /** Rules that no request reaches as things stand, and why. */

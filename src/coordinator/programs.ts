@@ -1,0 +1,141 @@
+/** BPF programs: loaded and unloaded under text_mutex, since their code goes into the arena; shown and run beside it. */
+import { err, formatAddress, ok, type Result, toAddress, toHex } from '../base/index.ts';
+import { disassemble } from '../insn/index.ts';
+import { HELPER_FUNCTIONS, listBpf, RUN_CODE } from '../jit/index.ts';
+import {
+  attachmentsOf,
+  type BpfProgram,
+  bpfJitCpu,
+  decideLoadProgram,
+  decideUnloadProgram,
+  jitedProgram,
+  type LoadProgramRequest,
+  type ProgramDecision,
+  preparedProgram,
+  programUnknown,
+} from '../registry/index.ts';
+import { announcePokes } from './announce-pokes.ts';
+import type { Command, CommandTurn } from './command.ts';
+import { reject } from './commands.ts';
+import type { Kernel } from './kernel.ts';
+import { pageOf } from './paging.ts';
+import type { ProgramRuns } from './program-runs.ts';
+import type { Caller } from './service.ts';
+import type { ProgramCalls, ProgramListing, ProgramView } from './service-programs.ts';
+
+/** Budgets of a run: what is taken when the caller says nothing, and the most that it may ask for. */
+const INSTRUCTIONS = { default: 10_000_000, max: 1_000_000_000 } as const;
+const MILLISECONDS = { default: 5_000, max: 60_000 } as const;
+
+function programView(kernel: Kernel, program: BpfProgram): ProgramView {
+  const { world } = kernel;
+  const { bytes } = jitedProgram(world, program);
+  return {
+    id: program.id,
+    name: program.name,
+    type: program.type,
+    attachTo: program.attachTo ?? null,
+    client: program.client,
+    since: new Date(program.sinceMs).toISOString(),
+    insns: program.insns,
+    jited: {
+      bytes: toHex(bytes),
+      size: bytes.length,
+      address: formatAddress(toAddress(world.image.base, program.image?.at ?? RUN_CODE)),
+    },
+    maps: [],
+    attachments: attachmentsOf(kernel.view(), program),
+  };
+}
+
+function listingOf(kernel: Kernel, program: BpfProgram, view: ProgramListing): string {
+  if (view === 'xlated') {
+    const helper = program.type === 'raw' ? {} : { helper: (id: number) => HELPER_FUNCTIONS.get(id)?.name };
+    return listBpf(preparedProgram(program).xlated.code, helper);
+  }
+  const { bytes } = jitedProgram(kernel.world, program);
+  const { base } = kernel.world.image;
+  return disassemble(bytes, program.image?.at ?? RUN_CODE, base, () => undefined)
+    .map((insn) => `${formatAddress(toAddress(base, insn.offset))}:  ${insn.text}\n`)
+    .join('');
+}
+
+/** Programs are shared by a tenant and invisible to others; an administrator sees all. */
+function own(kernel: Kernel, caller: Caller, id: string): Result<BpfProgram> {
+  const program = kernel.state.programs.get(id);
+  const isMine = program !== undefined && (caller.isAdmin || program.tenant === caller.tenant);
+  return isMine ? ok(program) : err(programUnknown(id));
+}
+
+function take(turn: CommandTurn, decision: ProgramDecision, what: 'loaded' | 'unloaded'): Result<ProgramView> {
+  const { kernel, held, caller } = turn;
+  // Of a program that goes, the view is made while it is still there.
+  const { outcome } = decision;
+  const before = outcome.kind === 'granted' && what === 'unloaded' ? programView(kernel, outcome.program) : undefined;
+  kernel.apply(held, decision, { client: caller.client, kind: 'program' });
+  if (outcome.kind === 'refused') return reject(kernel, caller, { program: what }, outcome.fault);
+  const { id, name, type, insns, client } = outcome.program;
+  kernel.events.append('program', { program: id, name, type, insns, client, by: caller.client, what });
+  announcePokes(kernel, caller, null, decision.ops);
+  return ok(before ?? programView(kernel, outcome.program));
+}
+
+export const LOAD_PROGRAM: Command<LoadProgramRequest, ProgramView> = {
+  kind: 'load-program',
+  describe: () => 'load a program',
+  run(turn, request) {
+    const { kernel, caller, now } = turn;
+    const identity = { id: now.newId('prog'), client: caller.client, tenant: caller.tenant, nowMs: now.ms };
+    return take(turn, decideLoadProgram(kernel.world, kernel.state, kernel.text, { request, identity }), 'loaded');
+  },
+};
+
+export const UNLOAD_PROGRAM: Command<{ readonly id: string }, ProgramView> = {
+  kind: 'unload-program',
+  describe: () => 'unload a program',
+  run(turn, { id }) {
+    const { kernel, caller } = turn;
+    const program = own(kernel, caller, id);
+    if (!program.ok) return reject(kernel, caller, { program: id }, program.fault);
+    return take(turn, decideUnloadProgram(kernel.world, kernel.state, kernel.text, id), 'unloaded');
+  },
+};
+
+const capped = (asked: number | undefined, limit: { readonly default: number; readonly max: number }): number =>
+  Math.min(asked ?? limit.default, limit.max);
+
+export function programCalls(kernel: Kernel, runs: ProgramRuns): ProgramCalls {
+  const viewOf = <T>(caller: Caller, id: string, view: (program: BpfProgram) => T): Result<T> => {
+    const program = own(kernel, caller, id);
+    return program.ok ? ok(view(program.value)) : program;
+  };
+  return {
+    loadProgram: (caller, request) => kernel.execute(LOAD_PROGRAM, caller, request),
+    unloadProgram: (caller, id) => kernel.execute(UNLOAD_PROGRAM, caller, { id }),
+    programs: (caller, page) => {
+      const mine = [...kernel.state.programs.values()].filter(({ id }) => own(kernel, caller, id).ok);
+      return pageOf(mine, page, (program) => programView(kernel, program));
+    },
+    program: (caller, id) => viewOf(caller, id, (program) => programView(kernel, program)),
+    programListing: (caller, id, view) =>
+      viewOf(caller, id, (program) => ({
+        ...programView(kernel, program),
+        view,
+        listing: listingOf(kernel, program, view),
+      })),
+    async runProgram(caller, id, { input = '', via = 'jit', maxInstructions, maxMs }) {
+      const program = own(kernel, caller, id);
+      if (!program.ok) return program;
+      const { world } = kernel;
+      const run = {
+        bytecode: program.value.bytecode,
+        input,
+        via,
+        maxInstructions: capped(maxInstructions, INSTRUCTIONS),
+        base: world.image.base,
+        cpu: bpfJitCpu(world),
+      };
+      return runs.run(run, capped(maxMs, MILLISECONDS));
+    },
+  };
+}

@@ -1,0 +1,210 @@
+import { err, type Fault, fromHex, invariant, ok, type ReadableText, type Result } from '../../base/index.ts';
+import {
+  BPF_INSN_SIZE,
+  type BpfText,
+  GET_FUNC_IP,
+  HELPER_FUNCTIONS,
+  type JitedBpf,
+  jitBpf,
+  type PreparedBpf,
+  prepareRawBpf,
+  RUN_CALLX,
+  RUN_CODE,
+  runHelper,
+} from '../../jit/index.ts';
+import { dataObject, install, remove } from '../arena.ts';
+import { allLinks, bpfOpsFunc } from '../bpf/trampoline.ts';
+import { type DecisionOf, guarded, refused } from '../decision.ts';
+import type { AttachIdentity } from '../model/request.ts';
+import type { BpfProgram, BpfProgramType, KernelState } from '../model/state.ts';
+import { PROGRAM_IN_USE, PROGRAM_LIMIT, PROGRAM_TYPE, PROGRAM_UNKNOWN, programFault } from '../rules/program.ts';
+import { refuse } from '../rules/rule.ts';
+import { Txn } from '../txn.ts';
+import type { World } from '../world.ts';
+import { bpfJitCpu } from './jit-cpu.ts';
+
+export const PROGRAMS_MAX = 1_000;
+export const BPF_PROGRAM_TYPES: readonly BpfProgramType[] = ['raw', 'fentry', 'fexit', 'fmod_ret', 'lsm', 'kprobe'];
+/** sizeof(struct bpf_prog) and its aux, rounded up; only its address matters. */
+const BPF_PROG_SIZE = 256;
+/** Types that run in the kernel; `raw` programs are run by themselves and have no place in it. */
+export const isInstalled = (type: BpfProgramType): boolean => type !== 'raw';
+
+export interface LoadProgramRequest {
+  readonly type: BpfProgramType;
+  /** Hex, 8 bytes an instruction. */
+  readonly bytecode: string;
+  /** The function that it is for; without it, any that its type attaches to. */
+  readonly attachTo?: string;
+  readonly name?: string;
+}
+
+export type ProgramDecision = DecisionOf<{ readonly program: BpfProgram }>;
+
+const PREPARED = new WeakMap<BpfProgram, PreparedBpf>();
+const JITED = new WeakMap<BpfProgram, JitedBpf>();
+
+/** The program as instructions: computed from its bytecode, kept while it is loaded. */
+export function preparedProgram(program: BpfProgram): PreparedBpf {
+  const known = PREPARED.get(program);
+  if (known !== undefined) return known;
+  const prepared = prepareRawBpf(fromHex(program.bytecode) ?? new Uint8Array());
+  invariant(prepared.ok, () => `${program.id} was loaded and cannot be read`);
+  PREPARED.set(program, prepared.value);
+  return prepared.value;
+}
+
+/** Its machine code, for where it lives in the arena; of a `raw` program, for where it is run. */
+export function jitedProgram(world: World, program: BpfProgram): JitedBpf {
+  const known = JITED.get(program);
+  if (known !== undefined) return known;
+  const at = program.image?.at ?? RUN_CODE;
+  const jited = compile(world, preparedProgram(program), program.type, at);
+  invariant(jited.ok, () => `${program.id} was loaded and cannot be compiled`);
+  JITED.set(program, jited.value);
+  return jited.value;
+}
+
+function compile(world: World, prepared: PreparedBpf, type: BpfProgramType, at: number): Result<JitedBpf> {
+  const { image } = world;
+  const common = { at, base: image.base, cpu: bpfJitCpu(world) };
+  if (!isInstalled(type)) return jitBpf(prepared, { ...common, helper: runHelper, callx: RUN_CALLX });
+  return jitBpf(prepared, {
+    ...common,
+    helper: (id) => {
+      const symbol = HELPER_FUNCTIONS.get(id)?.symbol;
+      return symbol === undefined ? undefined : image.symbols.offsetOf(symbol);
+    },
+  });
+}
+
+/** Whether the program's code, or what it calls, asks for the traced function's address. */
+export const callsGetFuncIp = ({ source }: { readonly source: BpfText }): boolean => {
+  const { code } = source;
+  for (let slot = 0; slot < code.length; slot++)
+    if (code.code[slot] === 0x85 && code.src[slot] === 0 && code.imm[slot] === GET_FUNC_IP) return true;
+  return false;
+};
+
+function loaded(txn: Txn, request: LoadProgramRequest, identity: AttachIdentity): Result<BpfProgram> {
+  if (txn.programs.size >= PROGRAMS_MAX)
+    return err(refuse(PROGRAM_LIMIT, { detail: `${PROGRAMS_MAX} programs are loaded.` }));
+  const bytes = fromHex(request.bytecode) ?? new Uint8Array();
+  const prepared = prepareRawBpf(bytes);
+  if (!prepared.ok) return err(programFault(prepared.fault));
+  const trial = compile(txn.world, prepared.value, request.type, txn.arena.next);
+  if (!trial.ok) return err(programFault(trial.fault));
+  const size = trial.value.bytes.length;
+  const at = isInstalled(request.type)
+    ? install(txn, { size, what: 'bpf_prog' }, (place) => {
+        const made = compile(txn.world, prepared.value, request.type, place);
+        invariant(made.ok && made.value.bytes.length === size, 'a program has one size wherever it lives');
+        return made.value.bytes;
+      })
+    : undefined;
+  const program: BpfProgram = {
+    id: identity.id,
+    name: request.name ?? request.attachTo ?? request.type,
+    type: request.type,
+    attachTo: request.attachTo,
+    client: identity.client,
+    tenant: identity.tenant,
+    sinceMs: identity.nowMs,
+    bytecode: request.bytecode,
+    insns: bytes.length / BPF_INSN_SIZE,
+    prog: dataObject(txn, BPF_PROG_SIZE),
+    image: at === undefined ? undefined : { at, size },
+  };
+  txn.programs.set(program.id, program);
+  return ok(program);
+}
+
+function decide(
+  world: World,
+  state: KernelState,
+  text: ReadableText,
+  step: (txn: Txn) => Result<BpfProgram>,
+): ProgramDecision {
+  return guarded<{ readonly program: BpfProgram }>(world, state, () => {
+    const txn = new Txn(world, state, text, bpfOpsFunc);
+    const done = step(txn);
+    if (!done.ok) return refused(state, done.fault);
+    return {
+      outcome: { kind: 'granted', program: done.value },
+      state: txn.finish(),
+      ops: txn.ops,
+      warnings: txn.warnings,
+      replaced: txn.replaced,
+    };
+  });
+}
+
+/**
+ * Loads a program: reads it, compiles it for its place in the arena and puts it there. Source: bpf_prog_load, kernel/bpf/syscall.c (6.12).
+ */
+export const decideLoadProgram = (
+  world: World,
+  state: KernelState,
+  text: ReadableText,
+  input: { readonly request: LoadProgramRequest; readonly identity: AttachIdentity },
+): ProgramDecision => decide(world, state, text, (txn) => loaded(txn, input.request, input.identity));
+
+export const programUnknown = (id: string): Fault =>
+  refuse(PROGRAM_UNKNOWN, { detail: `${id} is not a loaded program.` });
+
+/** The attachments that run a program. */
+export const attachmentsOf = (txn: Txn, program: BpfProgram): readonly string[] =>
+  [...txn.trampolines.values()].flatMap((trampoline) =>
+    allLinks(trampoline)
+      .filter((link) => link.program === program.id)
+      .map((link) => link.attachment),
+  );
+
+/** Lets a program go that nobody runs. */
+export const decideUnloadProgram = (
+  world: World,
+  state: KernelState,
+  text: ReadableText,
+  id: string,
+): ProgramDecision =>
+  decide(world, state, text, (txn) => {
+    const program = txn.programs.get(id);
+    if (program === undefined) return err(programUnknown(id));
+    const users = attachmentsOf(txn, program);
+    if (users.length > 0) {
+      const detail = `${id} is run by ${users.length} ${users.length === 1 ? 'attachment' : 'attachments'}.`;
+      return err(refuse(PROGRAM_IN_USE, { detail, holders: txn.holders(users) }));
+    }
+    if (program.image !== undefined) remove(txn, program.image.at, ['rcu_tasks_trace', 'rcu']);
+    txn.programs.delete(id);
+    return ok(program);
+  });
+
+/** The program that an attach request names, when it fits; undefined when it names none. */
+export function programFor(
+  txn: Txn,
+  request: { readonly kind: string; readonly target: unknown; readonly program?: string | undefined },
+  identity: AttachIdentity,
+): Result<BpfProgram | undefined> {
+  const { kind, target, program: id } = request;
+  if (id === undefined) return ok(undefined);
+  const program = txn.programs.get(id);
+  if (program === undefined || program.tenant !== identity.tenant) return err(programUnknown(id));
+  if (program.type !== kind || program.image === undefined)
+    return err(refuse(PROGRAM_TYPE, { detail: `${id} was loaded as ${program.type}, not for ${kind}.` }));
+  if (kind === 'kprobe')
+    return err(refuse(PROGRAM_TYPE, { detail: 'A kprobe runs its built-in handler; it takes no program here.' }));
+  if (program.attachTo !== undefined && program.attachTo !== target)
+    return err(
+      refuse(PROGRAM_TYPE, { detail: `${id} was loaded for ${program.attachTo}, not for ${String(target)}.` }),
+    );
+  const elsewhere = attachmentsOf(txn, program).find((user) => txn.attachments.get(user)?.target !== target);
+  if (elsewhere !== undefined)
+    return err(
+      refuse(PROGRAM_TYPE, {
+        detail: `${id} runs on ${String(txn.attachments.get(elsewhere)?.target)}, and a program has one function.`,
+        holders: txn.holders([elsewhere]),
+      }),
+    );
+  return ok(program);
+}
