@@ -2,6 +2,7 @@ import { formatAddress } from '../../src/base/index.ts';
 import type { Coordinator } from '../../src/coordinator/index.ts';
 import { caller } from '../support/coordinators.ts';
 import { comparable } from './masked-bytes.ts';
+import { compareFiring } from './recorded-firing.ts';
 import { bodyOffset, type RecordedScenario, type RecordedStep, requestOf } from './scenarios.ts';
 
 /** From here on the recorded kernel has data and text that it freed when it had booted; neither stayed as it was. */
@@ -24,6 +25,8 @@ class Replay {
   readonly #probes: Probes = new Map();
   /** Jumps that were compared. */
   jumps = 0;
+  /** Owners whose firing was compared. */
+  fired = 0;
 
   constructor(coordinator: Coordinator, scenario: RecordedScenario, turns: OptimizerTurns) {
     this.#turns = turns;
@@ -43,6 +46,9 @@ class Replay {
       if (bytes !== undefined) return `${where}: ${bytes}`;
       const orphans = this.#coordinator.audit().orphans;
       if (orphans.length > 0) return `${where}: nobody accounts for ${JSON.stringify(orphans)}`;
+      const firing = await compareFiring(this.#coordinator, this.#scenario, step, this.#ids);
+      this.fired += firing.compared;
+      if (firing.difference !== undefined) return `${where}: ${firing.difference}`;
     }
     for (const id of [...this.#ids.values()].reverse()) {
       // A cumulative livepatch took the others with it.
@@ -133,6 +139,7 @@ export interface Replayed {
   readonly difference: string | undefined;
   /** Probes compared as jumps. */
   readonly jumps: number;
+  readonly fired: number;
 }
 
 /** Plays one scenario; the coordinator is pristine before and after. */
@@ -146,5 +153,5 @@ export async function replayScenario(
   if (difference !== undefined || scenario.left !== undefined) await coordinator.reset(LAB, true);
   const { differing } = coordinator.audit();
   const reset = differing === 0 ? undefined : `after a reset: ${differing} bytes are not as they were`;
-  return { difference: difference ?? reset, jumps: replay.jumps };
+  return { difference: difference ?? reset, jumps: replay.jumps, fired: replay.fired };
 }

@@ -17,6 +17,10 @@ export interface RecordedStep {
   readonly record?: string;
   /** Its lines in kprobes/list: `k` or `r`, with `f` for [FTRACE]; sorted; absent when there are none. */
   readonly probes?: string;
+  /** How often each owner, by its name, ran when the function was called once after the step. */
+  readonly fired?: Readonly<Record<string, number>>;
+  /** Of bpf_modify_return_test: what the kernel's own test of it answered, side effects << 16 | sum of what was returned. */
+  readonly result?: number;
 }
 
 export interface RecordedScenario {
