@@ -1,11 +1,5 @@
 import type { BpfMemory } from './memory.ts';
 
-/** What kind of value a helper takes or gives (enum bpf_arg_type, bpf_return_type), by name: the verifier's business. */
-export interface HelperPrototype {
-  readonly args: readonly string[];
-  readonly returns: string;
-}
-
 /** What a running helper sees: R1 to R5 and the program's memory. */
 export interface HelperCall {
   readonly args: readonly [bigint, bigint, bigint, bigint, bigint];
@@ -18,7 +12,6 @@ export interface BpfHelper {
   readonly id: number;
   /** Name in the kernel, without `bpf_`. */
   readonly name: string;
-  readonly prototype: HelperPrototype;
   /** Returns R0, unsigned 64 bits. */
   readonly run: (call: HelperCall) => bigint;
 }

@@ -27,7 +27,6 @@ export const HELPERS = helperRegistry([
   {
     id: IDENTITY_HELPER,
     name: 'identity',
-    prototype: { args: ['anything'], returns: 'integer' },
     run: ({ args }) => args[0],
   },
 ]);

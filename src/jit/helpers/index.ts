@@ -1,0 +1,2 @@
+export * from './prototype.ts';
+export * from './prototypes.ts';
