@@ -48,6 +48,13 @@ const BASES = new WeakMap<BtfFunctions, BtfBase>();
 /** The types behind look-ups made by {@link btfFunctions}. */
 export const btfBaseOf = (functions: BtfFunctions): BtfBase | undefined => BASES.get(functions);
 
+/** Says that `functions` goes beyond `core`, whose types stay its base. */
+export function extendsBtf(functions: BtfFunctions, core: BtfFunctions): BtfFunctions {
+  const base = BASES.get(core);
+  if (base !== undefined) BASES.set(functions, base);
+  return functions;
+}
+
 /** What the parameters of a FUNC point to. */
 export function pointeesOf(types: BtfTypes, id: number): readonly (Pointee | undefined)[] | undefined {
   const proto = types.sizeOrType(id);

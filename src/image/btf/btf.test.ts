@@ -3,7 +3,9 @@ import test from 'node:test';
 import { btfWriter } from '../../../test/image/btf-writer.ts';
 import { byteView } from '../byte-view.ts';
 import type { BtfFunctions } from '../kernel-image.ts';
-import { btfFunctions } from './btf-functions.ts';
+import { kernelBtf, readBtf } from './btf.ts';
+import { BTF_KIND } from './btf-format.ts';
+import { btfFunctions, extendsBtf } from './btf-functions.ts';
 import { indexBtf } from './btf-index.ts';
 
 const open = (bytes: Uint8Array): BtfFunctions => btfFunctions(bytes, indexBtf(byteView(bytes, '.BTF')));
@@ -107,4 +109,29 @@ test('a damaged section names the structure and the offset', () => {
   assert.throws(() => open(damaged(20, 0xff)), /\.BTF header at offset 0x10/);
   assert.throws(() => open(damaged(24 + 7, 0x1f)), /\.BTF types at offset 0x1c: type 1 is of kind 31/);
   for (let length = 0; length < whole.length; length++) assert.throws(() => open(whole.slice(0, length)), /\.BTF/);
+});
+
+test('a whole .BTF is read for what goes beyond prototypes, or refused with the place', () => {
+  const writer = btfWriter();
+  const int = writer.int('int', 4, 1);
+  writer.func('f', writer.proto(int, [['a', int]]));
+  const bytes = writer.done();
+  const read = readBtf(bytes);
+  assert.ok(read.ok);
+  assert.equal(read.value.count, 4);
+  assert.equal(read.value.types.kind(3), BTF_KIND.FUNC);
+  assert.equal(read.value.types.name(3), 'f');
+  const cut = readBtf(bytes.subarray(0, bytes.length - 1));
+  assert.equal(cut.ok, false);
+  assert.match(cut.ok ? '' : cut.fault.detail, /\.BTF header at offset 0x10/);
+});
+
+test('an image gives its types; what goes beyond it keeps them', () => {
+  const writer = btfWriter();
+  writer.int('int', 4, 1);
+  const functions = open(writer.done());
+  const types = kernelBtf({ btf: functions });
+  assert.equal(types?.count, 2);
+  assert.equal(kernelBtf({ btf: extendsBtf({ ...functions }, functions) }), types);
+  assert.equal(kernelBtf({ btf: undefined }), undefined);
 });

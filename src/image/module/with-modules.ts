@@ -1,5 +1,6 @@
 /** A kernel with modules in it: one image whose text, symbols and tables are the kernel's and the modules'. */
 import type { TextOffset } from '../../base/index.ts';
+import { extendsBtf } from '../btf/btf-functions.ts';
 import type {
   BtfFunctions,
   JumpLabelTable,
@@ -176,12 +177,13 @@ function btf(core: BtfFunctions | undefined, modules: readonly ModuleImage[]): B
   if (core === undefined || all.length === 1) return core ?? all[0];
   const having = (name: string): BtfFunctions | undefined => all.find((each) => each.id(name) !== undefined);
   // What is asked about more than functions is the kernel's.
-  return {
+  const merged: BtfFunctions = {
     ...core,
     count: all.reduce((sum, each) => sum + each.count, 0),
     id: (name) => having(name)?.id(name),
     prototype: (name) => having(name)?.prototype(name),
   };
+  return extendsBtf(merged, core);
 }
 
 function support(core: KernelImage, modules: readonly ModuleImage[]): ModuleSupport {
