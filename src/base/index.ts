@@ -6,3 +6,4 @@ export * from './fault.ts';
 export * from './id.ts';
 export * from './invariant.ts';
 export * from './prng.ts';
+export * from './worker.ts';

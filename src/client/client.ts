@@ -10,6 +10,10 @@ import type {
   CallAnswer,
   CallRequest,
   DetachAnswer,
+  ExplorationPage,
+  ExplorationRequest,
+  ExplorationSummary,
+  ExplorationView,
   ImageView,
   KernelsView,
   PlanAnswer,
@@ -113,9 +117,14 @@ export interface Client {
   endTask(id: string): Promise<Answer<TaskView>>;
   tasks(query?: PageQuery): Promise<Answer<TaskPage>>;
   task(id: string): Promise<Answer<TaskView>>;
-  /** `solve: 'order'` looks for an order of the steps in which all are granted. */
   /** Calls a function of the kernel on a simulated CPU. */
   call(call: CallRequest): Promise<Answer<CallAnswer>>;
+  /** Begins to explore a scenario; it is over when its `state` is `done`. */
+  explore(exploration: ExplorationRequest): Promise<Answer<ExplorationView>>;
+  exploration(id: string): Promise<Answer<ExplorationView>>;
+  explorations(query?: PageQuery): Promise<Answer<ExplorationPage>>;
+  deleteExploration(id: string): Promise<Answer<ExplorationSummary>>;
+  /** `solve: 'order'` looks for an order of the steps in which all are granted. */
   plan(plan: PlanRequest, kernel?: string, solve?: 'order'): Promise<Answer<PlanAnswer>>;
   loadProgram(program: ProgramRequest): Promise<Answer<ProgramView>>;
   unloadProgram(id: string): Promise<Answer<ProgramView>>;
@@ -251,6 +260,10 @@ export function createClient(options: ClientOptions): Client {
     programListing: (id, view) => get(`/v1/programs/${part(id)}`, { view }),
     runProgram: (id, run) => json({ method: 'POST', path: `/v1/programs/${part(id)}/runs`, body: run }),
     detach: (id) => json({ method: 'DELETE', path: `/v1/attachments/${part(id)}` }),
+    explore: (exploration) => json({ method: 'POST', path: '/v1/explorations', body: exploration }),
+    exploration: (id) => get(`/v1/explorations/${part(id)}`),
+    explorations: (query) => get('/v1/explorations', query),
+    deleteExploration: (id) => json({ method: 'DELETE', path: `/v1/explorations/${part(id)}` }),
     call: (call) => json({ method: 'POST', path: '/v1/calls', body: call }),
     plan: (plan, kernel, solve) =>
       json({ method: 'POST', path: withQuery('/v1/plans', { kernel, solve }), body: plan }),

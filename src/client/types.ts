@@ -183,6 +183,21 @@ export interface CostAnswer {
   readonly textMutexHeldUs: number;
 }
 
+export interface Counterexample {
+  readonly property: string;
+  readonly detail: string;
+
+  /** As short as it could be made */
+  readonly schedule: string;
+  readonly steps: number;
+
+  /** As it was found */
+  readonly found: string;
+
+  /** A command line that shows it again */
+  readonly replay: string;
+}
+
 export interface DetachAnswer {
   readonly id: string;
   readonly verdict: 'detached';
@@ -212,6 +227,140 @@ export interface EstimateAnswer {
   readonly milliseconds: { readonly low: number; readonly high: number } | null;
   readonly figures: readonly { readonly published: string; readonly source: string }[];
   readonly note: string;
+}
+
+/** What was asked for, within what the service allows */
+export interface ExplorationBudget {
+  readonly maxMs: number;
+  readonly maxStates: number;
+  readonly maxSteps: number | null;
+}
+
+export interface ExplorationPage {
+  readonly items: readonly ExplorationSummary[];
+  readonly nextCursor: string | null;
+}
+
+export interface ExplorationProgress {
+  /** Different states seen; 0 for strategies that keep none */
+  readonly states: number;
+  readonly steps: number;
+
+  /** Runs that came to an end, or to a state that was known */
+  readonly schedules: number;
+  readonly depthMax: number;
+  readonly elapsedMs: number;
+}
+
+export interface ExplorationRequest {
+  readonly scenario: Scenario;
+
+  /** A known bug to put in */
+  readonly mutant?:
+    | 'no-sync-after-int3'
+    | 'no-sync-after-tail'
+    | 'no-sync-after-first'
+    | 'tail-before-int3'
+    | 'first-before-tail'
+    | 'unsorted-batch'
+    | 'vector-without-reference'
+    | 'single-poke-meets-queue'
+    | 'plays-the-old-instruction'
+    | 'just-text-poke'
+    | 'straddling-without-int3'
+    | 'freed-after-rcu-tasks-alone'
+    | 'freed-after-trace-alone'
+    | 'freed-without-percpu-ref'
+    | 'optprobe-over-jump-target'
+    | 'unverified-bytes'
+    | 'modify-direct-with-a-window'
+    | 'freed-before-detached'
+    | 'kprobe-removed-while-armed'
+    | 'optimizer-against-text-mutex'
+    | 'kprobe-mutex-under-text-mutex';
+  readonly strategy?: ExplorationStrategy;
+
+  /** Absent: one minute; at most half an hour */
+  readonly maxMs?: number;
+
+  /** Absent: two million; at most ten million */
+  readonly maxStates?: number;
+
+  /** Absent: without end */
+  readonly maxSteps?: number;
+}
+
+export interface ExplorationResult {
+  /** bound: nothing was found up to it, and nothing is claimed beyond; refused: not a schedule of this scenario; failed: see detail */
+  readonly outcome: 'holds' | 'violated' | 'bound' | 'refused' | 'failed';
+
+  /** `holds` speaks for every schedule */
+  readonly exhaustive: boolean;
+  readonly bound: 'states' | 'ms' | 'steps' | 'depth' | 'memory' | null;
+  readonly detail: string | null;
+  readonly counterexample: Counterexample | null;
+}
+
+/** Absent: exhaustive, depth first */
+export interface ExplorationStrategy {
+  readonly kind: 'exhaustive' | 'random' | 'pct' | 'replay';
+
+  /** exhaustive: breadth first finds a shortest schedule */
+  readonly order?: 'depth' | 'breadth';
+
+  /** exhaustive, breadth first: steps of the longest schedule */
+  readonly depthMax?: number;
+
+  /** random, pct; absent: 1 */
+  readonly seed?: number;
+
+  /** random, pct: how many; absent: 100000 */
+  readonly schedules?: number;
+
+  /** pct: places where priorities change; absent: 3 */
+  readonly changes?: number;
+
+  /** replay: `A-A-0-1.2-0i-1q` */
+  readonly schedule?: string;
+}
+
+export interface ExplorationSummary {
+  readonly id: string;
+  readonly scenario: string;
+  readonly client: string;
+
+  /** ISO 8601 */
+  readonly since: string;
+  readonly state: 'running' | 'done' | 'deleted';
+  readonly mutant: string | null;
+  readonly strategy: ExplorationStrategy;
+  readonly budget: ExplorationBudget;
+  readonly progress: ExplorationProgress;
+  readonly result: ExplorationResult | null;
+}
+
+export interface ExplorationTrace {
+  readonly patchers: readonly string[];
+  readonly cpus: readonly string[];
+  readonly places: readonly TracePlace[];
+  readonly steps: readonly TraceStep[];
+  readonly violation?: TraceViolation;
+}
+
+export interface ExplorationView {
+  readonly id: string;
+  readonly scenario: string;
+  readonly client: string;
+
+  /** ISO 8601 */
+  readonly since: string;
+  readonly state: 'running' | 'done' | 'deleted';
+  readonly mutant: string | null;
+  readonly strategy: ExplorationStrategy;
+  readonly budget: ExplorationBudget;
+  readonly progress: ExplorationProgress;
+  readonly result: ExplorationResult | null;
+  readonly trace: ExplorationTrace | null;
 }
 
 export interface Holder {
@@ -590,6 +739,146 @@ export interface RuleView {
   }[];
 }
 
+/** As in examples/explorations */
+export interface Scenario {
+  readonly name: string;
+  readonly about: string;
+
+  /** How stale CPUs may fetch */
+  readonly fetch: 'weak' | 'quad' | 'line' | 'sc';
+  readonly text: readonly ScenarioText[];
+  readonly variables?: Readonly<Record<string, string | readonly string[]>>;
+  readonly attached?: readonly string[];
+  readonly on?: Readonly<Record<string, readonly string[]>>;
+  readonly patchers: readonly ScenarioPatcher[];
+  readonly cpus: readonly ScenarioCpu[];
+
+  /** Absent: all */
+  readonly hold?: readonly (
+    | 'no-mix'
+    | 'int3-handled'
+    | 'vector-held'
+    | 'new-after-sync'
+    | 'no-freed'
+    | 'exactly-once'
+    | 'text-mutex'
+    | 'lock-order'
+    | 'no-deadlock'
+    | 'no-mismatch'
+    | 'quiescent-bytes'
+    | 'invariants'
+  )[];
+  readonly final?: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface ScenarioCpu {
+  readonly run: string;
+  readonly times: number | 'forever';
+  readonly irq?: ScenarioVisits;
+  readonly nmi?: ScenarioVisits;
+
+  /** RFLAGS for conditional jumps */
+  readonly flags?: number;
+}
+
+export interface ScenarioOp {
+  readonly op:
+    | 'lock'
+    | 'unlock'
+    | 'poke'
+    | 'queue'
+    | 'finish'
+    | 'arm'
+    | 'disarm'
+    | 'add-kprobe'
+    | 'del-kprobe'
+    | 'copy'
+    | 'free'
+    | 'wait'
+    | 'set'
+    | 'attached'
+    | 'detaching';
+
+  /** `lock`, `unlock` */
+  readonly lock?:
+    | 'kprobe_mutex'
+    | 'cpus_read_lock'
+    | 'jump_label_mutex'
+    | 'text_mutex'
+    | 'tr->mutex'
+    | 'direct_mutex'
+    | 'ftrace_lock'
+    | 'module_mutex';
+  readonly pokes?: readonly ScenarioPoke[];
+
+  /** `queue`, `arm`, `disarm`, `add-kprobe`, `del-kprobe` */
+  readonly at?: string;
+
+  /** `queue` */
+  readonly to?: readonly string[];
+
+  /** What must stand there; absent: what the text has there */
+  readonly from?: readonly string[];
+
+  /** What int3 handlers play instead */
+  readonly emulate?: readonly string[];
+
+  /** `add-kprobe`, `attached`, `detaching` */
+  readonly owner?: string;
+
+  /** `copy`, `free`: generated code */
+  readonly name?: string;
+
+  /** `wait` */
+  readonly for?: 'rcu_tasks' | 'rcu_tasks_trace' | 'percpu_ref';
+
+  /** `set` */
+  readonly variable?: string;
+  readonly value?: string | readonly string[];
+}
+
+export interface ScenarioPatcher {
+  readonly do: readonly ScenarioOp[];
+}
+
+export interface ScenarioPoke {
+  /** NAME, `NAME+0x5` or `0x1000` */
+  readonly at: string;
+
+  /** Instructions: hex bytes, `nop5`, `ret`, `int3`, `call NAME`, `jmp NAME`, `jmp8 NAME`, `je NAME`, `je8 NAME` */
+  readonly to: readonly string[];
+
+  /** What must stand there; absent: what the text has there */
+  readonly from?: readonly string[];
+
+  /** What int3 handlers play instead */
+  readonly emulate?: readonly string[];
+}
+
+export interface ScenarioText {
+  readonly name: string;
+
+  /** `0x1000` counts from _text, `arena+0x100` from generated code */
+  readonly at: string;
+
+  /** Instructions: hex bytes, `nop5`, `ret`, `int3`, `call NAME`, `jmp NAME`, `jmp8 NAME`, `je NAME`, `je8 NAME` */
+  readonly code?: readonly string[];
+
+  /** What it does instead of having code */
+  readonly does?: 'callback' | 'list' | 'indirect' | 'sleep' | 'trace-enter' | 'trace-exit' | 'ref-get' | 'ref-put';
+  readonly owner?: string;
+  readonly variable?: string;
+
+  /** Generated code that does not exist at first */
+  readonly absent?: boolean;
+}
+
+/** An interrupt or NMI: it may come at any boundary */
+export interface ScenarioVisits {
+  readonly run: string;
+  readonly times: number;
+}
+
 export interface SchemaFinding {
   readonly in: string;
   readonly path: string;
@@ -824,6 +1113,44 @@ export interface TextView {
   readonly original: string;
   readonly instructions: readonly InstructionView[];
   readonly owners: readonly SiteOwner[];
+}
+
+export interface TraceBytes {
+  /** Hex */
+  readonly now: string;
+
+  /** For each CPU, by position, what else it may still fetch there; hex */
+  readonly stale: readonly (readonly string[])[];
+}
+
+export interface TraceCpu {
+  /** `f+0x5`, `int3 handler`, `idle`, `off` */
+  readonly at: string;
+
+  /** A sync waits for it */
+  readonly isPending: boolean;
+
+  /** May fetch something that is no longer there */
+  readonly isStale: boolean;
+}
+
+export interface TracePlace {
+  readonly name: string;
+  readonly address: string;
+  readonly length: number;
+}
+
+export interface TraceStep {
+  readonly actor: string;
+  readonly kind: 'run' | 'ipi' | 'irq' | 'nmi';
+  readonly what: string;
+  readonly cpus: readonly TraceCpu[];
+  readonly bytes: readonly TraceBytes[];
+}
+
+export interface TraceViolation {
+  readonly property: string;
+  readonly detail: string;
 }
 
 export interface UnknownBytes {

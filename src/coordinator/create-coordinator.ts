@@ -7,6 +7,7 @@ import { Calls } from './calls.ts';
 import { attach, detach, setEnabled } from './commands.ts';
 import type { DurableKernel } from './durable/durable-kernel.ts';
 import type { EventLog } from './event-log.ts';
+import { Explorations, explorationCalls } from './explorations.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { kernelsView, ruleView } from './kernels.ts';
 import { startOptimizer, waitForKprobeOptimizer } from './kprobe-optimizer.ts';
@@ -123,6 +124,7 @@ export const createCoordinator = (options: KernelOptions): Coordinator => coordi
 export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordinator {
   const { world, events } = kernel;
   const calls = new Calls(kernel);
+  const explorations = new Explorations(kernel);
   const reaper = new SessionReaper(kernel);
   const stopWorkers = [startTransitionWorker(kernel), startOptimizer(kernel), () => reaper.stop()];
   const programRuns = new ProgramRuns(kernel.clock);
@@ -157,9 +159,11 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
       return () => kernel.mutexListeners.delete(listener);
     },
     call: (caller, request) => calls.call(caller, request),
+    ...explorationCalls(explorations),
     waitForKprobeOptimizer: () => waitForKprobeOptimizer(kernel),
     close: async () => {
       for (const stop of stopWorkers) stop();
+      await explorations.close();
       await waitForKprobeOptimizer(kernel);
       await kernel.mutex.run({ client: 'service', what: 'drain' }, () => undefined);
       await calls.close();

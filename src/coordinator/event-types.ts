@@ -11,5 +11,6 @@ export const EVENT_TYPES = [
   'task',
   'transition',
   'program',
+  'exploration',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];

@@ -9,5 +9,6 @@ export { type OpenOptions, openCoordinator } from './open-coordinator.ts';
 export { ForkText } from './plan-text.ts';
 export { COORDINATOR_RULES } from './rules.ts';
 export * from './service.ts';
+export * from './service-explorations.ts';
 export * from './service-programs.ts';
 export * from './service-tasks.ts';

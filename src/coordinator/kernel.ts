@@ -66,7 +66,8 @@ export class Kernel {
   readonly mutexListeners = new Set<TextMutexListener>();
   readonly events: EventLog;
   readonly clock: CommandClock;
-  readonly #newId: (prefix: string) => string;
+  /** For what no command makes. */
+  readonly newId: (prefix: string) => string;
   /** 128 random bits, hex: what only its owner may know. */
   readonly newSecret: () => string;
   state: KernelState;
@@ -105,7 +106,7 @@ export class Kernel {
       },
     });
     this.events = new EventLog(clock, (event) => this.#loose(event));
-    this.#newId = idMaker(clock, options.prng);
+    this.newId = idMaker(clock, options.prng);
     this.newSecret = () => secret(options.prng);
     this.state = initialState(this.world);
   }
@@ -144,7 +145,7 @@ export class Kernel {
         const failing = this.#journal?.failing;
         const refused = failing ?? command.admit?.(this, caller, input);
         if (refused !== undefined) return { answer: err(refused), ticket: undefined };
-        const ran = this.runHeld(held, command, caller, input, { ms: this.clock.now(), newId: this.#newId });
+        const ran = this.runHeld(held, command, caller, input, { ms: this.clock.now(), newId: this.newId });
         return { answer: ran.answer, ticket: this.#write(ran, caller) };
       }),
     );

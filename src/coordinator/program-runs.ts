@@ -1,5 +1,5 @@
-import { Worker } from 'node:worker_threads';
-import { type Clock, err, ok, type Result } from '../base/index.ts';
+import type { Worker } from 'node:worker_threads';
+import { type Clock, err, ok, type Result, startWorker } from '../base/index.ts';
 import { refuse } from '../registry/index.ts';
 import type { ProgramRun } from './program-run.ts';
 import { RUNS_BUSY } from './rules.ts';
@@ -15,18 +15,6 @@ interface Waiting {
 }
 
 export type FromRunWorker = { readonly kind: 'began' } | { readonly kind: 'done'; readonly answer: ProgramRunAnswer };
-
-/** As in image/: compiled, the worker is a file like any other; from source, the thread first needs the TypeScript loader. */
-function startWorker(): Worker {
-  const options = { execArgv: [] };
-  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./program-run-worker.js', import.meta.url), options);
-  const source = JSON.stringify(new URL('./program-run-worker.ts', import.meta.url).href);
-  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
-  return new Worker(`import(${tsx}).then((tsx) => { tsx.register(); return import(${source}); })`, {
-    ...options,
-    eval: true,
-  });
-}
 
 /**
  * Runs programs in one thread, first come first served, so that the event loop never waits for one. The thread starts with the first run; one
@@ -89,7 +77,7 @@ export class ProgramRuns {
   }
 
   #start(): Worker {
-    const worker = startWorker();
+    const worker = startWorker(import.meta.url, './program-run-worker', { execArgv: [] });
     // An error ends the thread, and `exit` follows; without a listener it would end the process.
     worker.on('error', () => undefined);
     this.#worker = worker;

@@ -1,5 +1,6 @@
 import type { Rule } from '../registry/index.ts';
 import { JOURNAL_RULES } from './durable/rules.ts';
+import { EXPLORATION_RULES } from './exploration-rules.ts';
 
 const OURS = 'no counterpart';
 
@@ -236,6 +237,7 @@ export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
     CALL_PROTOTYPE,
     RUNS_BUSY,
     ...CALL_DATA_RULES,
+    ...EXPLORATION_RULES,
     ...TEXT_MUTEX_RULES,
     ...LOADING_RULES,
     ...JOURNAL_RULES,

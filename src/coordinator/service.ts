@@ -7,6 +7,7 @@ import type { AttachRequest, GracePeriod, OwnerKind, RequestTarget, Strictness }
 import type { CallAnswer, CallRequest } from './call-service.ts';
 import type { EventType } from './event-types.ts';
 import type { KernelsView, RuleView } from './kernels.ts';
+import type { ExplorationCalls } from './service-explorations.ts';
 import type { ProgramCalls } from './service-programs.ts';
 import type { ImageView, PokeView, SiteView, SymbolView, TextView } from './service-reads.ts';
 import type { SessionCalls } from './service-sessions.ts';
@@ -262,7 +263,7 @@ export interface RecoveredAnswer {
 }
 
 /** The one door between HTTP and the kernel. Every fault is returned; a rejected promise is our bug. */
-export interface Coordinator extends TaskCalls, SessionCalls, ProgramCalls {
+export interface Coordinator extends TaskCalls, SessionCalls, ProgramCalls, ExplorationCalls {
   image(): ImageView;
   reset(caller: Caller, all: boolean): Promise<Result<ResetAnswer>>;
   symbols(query: { readonly match?: string; readonly attachable?: string } & PageRequest): Result<Page<SymbolView>>;

@@ -4,7 +4,7 @@ import { ScenarioError } from './scenario/assemble.ts';
 import type { Scenario } from './scenario/scenario.ts';
 import { parseSchedule, printSchedule, type Schedule } from './schedule/schedule.ts';
 import { type ExhaustiveCheckpoint, ExhaustiveSearch } from './search/exhaustive.ts';
-import type { Search, SearchFigures, SearchOutcome } from './search/outcome.ts';
+import type { Search, SearchBound, SearchFigures, SearchOutcome } from './search/outcome.ts';
 import { replay } from './search/replay.ts';
 import { Pct, SampleSearch, uniform } from './search/sample.ts';
 import { shrink } from './search/shrink.ts';
@@ -14,8 +14,8 @@ import type { Mutation } from './world/mutation.ts';
 import { World } from './world/world.ts';
 
 export type Strategy =
-  /** Every state, depth first, or breadth first for a shortest schedule. */
-  | { readonly kind: 'exhaustive'; readonly order?: 'depth' | 'breadth' }
+  /** Every state, depth first, or breadth first for a shortest schedule; breadth first up to schedules of `depthMax` steps. */
+  | { readonly kind: 'exhaustive'; readonly order?: 'depth' | 'breadth'; readonly depthMax?: number }
   | { readonly kind: 'random'; readonly seed: number; readonly schedules: number }
   | { readonly kind: 'pct'; readonly seed: number; readonly schedules: number; readonly changes: number }
   | { readonly kind: 'replay'; readonly schedule: string };
@@ -26,6 +26,7 @@ export interface ExploreRequest {
   readonly strategy: Strategy;
   readonly maxMs: number;
   readonly maxStates: number;
+  readonly maxSteps?: number;
   /** Neither carries on over steps that nobody sees, nor takes CPUs that do the same for each other. */
   readonly isUnreduced?: boolean;
 }
@@ -33,10 +34,19 @@ export interface ExploreRequest {
 export interface ExploreHooks {
   readonly clock: Clock;
   readonly onProgress?: (figures: SearchFigures) => void;
+  /** Told at once when something does not hold; making the schedule shorter comes after it. */
+  readonly onFound?: (found: Found) => void;
   /** Asked between pieces of work. */
   readonly isStopped?: () => boolean;
   /** What an earlier, interrupted search of the same request left. */
   readonly checkpoint?: ExhaustiveCheckpoint;
+}
+
+/** As it was found, before it is shrunk. */
+export interface Found {
+  readonly violation: Violation;
+  readonly schedule: string;
+  readonly figures: SearchFigures;
 }
 
 export interface Exploration {
@@ -44,7 +54,7 @@ export interface Exploration {
   readonly outcome: 'holds' | 'violated' | 'bound' | 'stopped' | 'refused';
   /** True when `holds` speaks for every schedule. */
   readonly isExhaustive: boolean;
-  readonly bound?: 'states' | 'ms' | 'steps';
+  readonly bound?: SearchBound;
   readonly figures: SearchFigures;
   readonly elapsedMs: number;
   readonly violation?: Violation;
@@ -53,8 +63,8 @@ export interface Exploration {
   readonly shrunk?: string;
   /** Of the shrunk schedule, or of the one that was replayed. */
   readonly trace?: Trace;
-  /** After a stop or a bound: what to go on from. */
-  readonly checkpoint?: ExhaustiveCheckpoint;
+  /** After a stop or a bound: makes what to go on from, which is as large as the search. */
+  readonly checkpoint?: () => ExhaustiveCheckpoint;
 }
 
 /** Steps between two looks at the clock. */
@@ -92,8 +102,11 @@ function replayed(world: World, text: string): Exploration {
 function makeSearch(world: World, request: ExploreRequest, checkpoint: ExhaustiveCheckpoint | undefined): Search {
   const { strategy, maxStates } = request;
   switch (strategy.kind) {
-    case 'exhaustive':
-      return new ExhaustiveSearch(world, { order: strategy.order ?? 'depth', statesMax: maxStates }, checkpoint);
+    case 'exhaustive': {
+      const { order = 'depth', depthMax } = strategy;
+      const deep = depthMax === undefined ? {} : { depthMax };
+      return new ExhaustiveSearch(world, { order, statesMax: maxStates, ...deep }, checkpoint);
+    }
     case 'random':
       return new SampleSearch(world, uniform, strategy);
     case 'pct':
@@ -108,18 +121,21 @@ const PCT_LENGTH = 40;
 
 async function searched(world: World, request: ExploreRequest, hooks: ExploreHooks): Promise<Exploration> {
   const { clock } = hooks;
+  const { maxSteps = Number.POSITIVE_INFINITY } = request;
   const startUs = clock.monotonicUs();
   const elapsedMs = (): number => (clock.monotonicUs() - startUs) / 1000;
   const search = makeSearch(world, request, hooks.checkpoint);
   let outcome: SearchOutcome | undefined;
   while (outcome === undefined) {
-    outcome = search.advance(SLICE);
+    outcome = search.advance(Math.min(SLICE, maxSteps - search.figures.steps));
     if (outcome !== undefined) break;
     hooks.onProgress?.(search.figures);
     await new Promise<void>((resolve) => setImmediate(resolve));
     if (hooks.isStopped?.() === true) outcome = { kind: 'stopped', figures: search.figures };
     else if (elapsedMs() > request.maxMs) outcome = { kind: 'bound', bound: 'ms', figures: search.figures };
+    else if (search.figures.steps >= maxSteps) outcome = { kind: 'bound', bound: 'steps', figures: search.figures };
   }
+  if (outcome.kind === 'violated') hooks.onFound?.(foundOf(world, outcome));
   return { ...report(world, outcome, search), elapsedMs: elapsedMs() };
 }
 
@@ -132,11 +148,21 @@ function report(world: World, outcome: SearchOutcome, search: Search): Omit<Expl
       return { outcome: 'violated', isExhaustive: false, figures, ...counterexample(world, outcome) };
     default: {
       const bound = outcome.kind === 'bound' ? { bound: outcome.bound } : {};
-      const checkpoint = search instanceof ExhaustiveSearch ? { checkpoint: search.checkpoint() } : {};
+      const canGoOn = search instanceof ExhaustiveSearch && bound.bound !== 'depth';
+      const checkpoint = canGoOn ? { checkpoint: () => search.checkpoint() } : {};
       return { outcome: outcome.kind, isExhaustive: false, figures, ...bound, ...checkpoint };
     }
   }
 }
+
+const foundOf = (
+  world: World,
+  { violation, schedule, figures }: Extract<SearchOutcome, { kind: 'violated' }>,
+): Found => ({
+  violation,
+  schedule: printSchedule(world.actors, schedule),
+  figures,
+});
 
 /** States that are spent on looking for a still shorter schedule, breadth first. */
 const SHORTEST_STATES_MAX = 200_000;

@@ -1,8 +1,23 @@
-export { type Exploration, type ExploreHooks, type ExploreRequest, explore, type Strategy } from './explore.ts';
+export {
+  type Exploration,
+  type ExploreHooks,
+  type ExploreRequest,
+  explore,
+  type Found,
+  type Strategy,
+} from './explore.ts';
 export { MUTANTS, type Mutant } from './mutants/index.ts';
 export { ScenarioError } from './scenario/assemble.ts';
 export { readScenario } from './scenario/read-scenario.ts';
-export { PROPERTIES, type Property, type Scenario } from './scenario/scenario.ts';
+export {
+  actorsOf,
+  BUILTINS,
+  GRACE_PERIODS,
+  LOCKS,
+  PROPERTIES,
+  type Property,
+  type Scenario,
+} from './scenario/scenario.ts';
 export { parseSchedule, printSchedule, type Schedule } from './schedule/schedule.ts';
 export { type ExhaustiveCheckpoint, ExhaustiveSearch } from './search/exhaustive.ts';
 export type { Search, SearchFigures, SearchOutcome } from './search/outcome.ts';
@@ -11,6 +26,8 @@ export { Pct, SampleSearch, uniform } from './search/sample.ts';
 export { shrink } from './search/shrink.ts';
 export type { Space, Step, Violation } from './search/space.ts';
 export { type Divergence, runTwice } from './search/twice.ts';
+export { type RunningExploration, startExploration } from './thread/exploration-thread.ts';
+export type { ExplorationJob, ThreadEnd } from './thread/protocol.ts';
 export type { Trace, TraceStep } from './trace/trace.ts';
 export { type Mutation, UNCHANGED } from './world/mutation.ts';
 export { World, type WorldOptions } from './world/world.ts';

@@ -18,6 +18,7 @@ import { attachmentRoutes } from './routes/attachments.ts';
 import { callRoutes } from './routes/calls.ts';
 import { debugfsRoutes } from './routes/debugfs.ts';
 import { eventRoutes } from './routes/events.ts';
+import { explorationRoutes } from './routes/explorations.ts';
 import { imageRoutes } from './routes/image.ts';
 import { kernelRoutes } from './routes/kernels.ts';
 import { pageRoutes } from './routes/page.ts';
@@ -127,9 +128,8 @@ async function install(app: App): Promise<void> {
     });
     for (const routes of [imageRoutes, kernelRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes])
       routes(scope);
-    for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes, taskRoutes, callRoutes, sessionRoutes])
-      routes(scope);
-    programRoutes(scope);
+    for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes, taskRoutes]) routes(scope);
+    for (const routes of [callRoutes, sessionRoutes, programRoutes, explorationRoutes]) routes(scope);
   });
   await installDocs(app);
 }

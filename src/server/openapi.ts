@@ -35,6 +35,7 @@ const TAGS = [
   { name: 'sites', description: 'Places whose bytes someone owns' },
   { name: 'attachments', description: 'Attach, plan, detach' },
   { name: 'calls', description: 'Run functions of the kernel on simulated CPUs' },
+  { name: 'explorations', description: 'Try every interleaving of pokes, handlers and CPUs' },
   { name: 'events', description: 'What happens, as it happens' },
   { name: 'rules', description: 'What can be refused, and why' },
   { name: 'kernel', description: 'The kernel’s own listings, and its sysctls' },

@@ -17,6 +17,7 @@ import type {
 } from '../../src/coordinator/index.ts';
 import { fakeCall } from './calls.fake.ts';
 import { KERNELS, TEXT_MUTEX } from './coordinator.answers.ts';
+import { fakeExplorations } from './explorations.fake.ts';
 import { fakePrograms } from './programs.fake.ts';
 import { RULES } from './rules.fake.ts';
 import { fakeSessions } from './sessions.fake.ts';
@@ -231,6 +232,7 @@ export function createFakeCoordinator(): FakeCoordinator {
     ...fakeSessions(attachments),
     ...fakeTasks(callers),
     ...fakePrograms(callers),
+    ...fakeExplorations(callers),
     async detach(caller, id) {
       if (!attachments.has(id)) return unknown(id);
       const refused = denied(caller, id);

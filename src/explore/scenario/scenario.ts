@@ -124,3 +124,9 @@ export interface Scenario {
   /** What must stand where when all patchers are done: bytes match owners. */
   readonly final?: Readonly<Record<string, readonly string[]>>;
 }
+
+/** Names of the actors, as schedules print them: patchers are capitals, CPUs numbers. */
+export const actorsOf = ({ patchers, cpus }: Scenario): readonly string[] => [
+  ...patchers.map((_, i) => String.fromCharCode(65 + i)),
+  ...cpus.map((_, i) => String(i)),
+];

@@ -8,6 +8,8 @@ export interface ExhaustiveOptions {
   /** `depth` goes down first and needs little beside the states; `breadth` finds a shortest schedule. */
   readonly order?: 'depth' | 'breadth';
   readonly statesMax?: number;
+  /** Breadth first: steps of the longest schedule that is tried. */
+  readonly depthMax?: number;
 }
 
 /** What an interrupted search goes on from. */
@@ -18,6 +20,11 @@ export interface ExhaustiveCheckpoint {
   readonly stepsTaken: Int32Array;
   readonly waiting: Int32Array;
   readonly next: number;
+  /** Breadth first: how many steps deep the state at `next` is, and where those that are deeper begin. */
+  readonly depth: number;
+  readonly levelEnd: number;
+  /** There are longer schedules than are tried. */
+  readonly isCut: boolean;
   readonly figures: SearchFigures;
 }
 
@@ -36,11 +43,15 @@ export class ExhaustiveSearch implements Search {
   readonly #space: Space;
   readonly #statesMax: number;
   readonly #isBreadth: boolean;
+  readonly #depthMax: number;
   #seen: StateSet;
   /** Numbers of states that wait (depth first). */
   #waiting: number[] = [];
   /** The next state to expand (breadth first: states wait in the order of their numbers). */
   #next = 0;
+  #depth = 0;
+  #levelEnd = 1;
+  #isCut = false;
   #steps = 0;
   #schedules = 0;
   readonly #state: Int32Array;
@@ -51,6 +62,7 @@ export class ExhaustiveSearch implements Search {
     this.#space = space;
     this.#statesMax = options.statesMax ?? STATES_MAX;
     this.#isBreadth = options.order === 'breadth';
+    this.#depthMax = options.depthMax ?? Number.POSITIVE_INFINITY;
     this.#state = new Int32Array(space.width);
     this.#after = new Int32Array(space.width);
     this.#seen = new StateSet(space.width);
@@ -65,33 +77,49 @@ export class ExhaustiveSearch implements Search {
     this.#seen = StateSet.restore(space.width, { words, parents, steps: stepsTaken });
     this.#waiting = [...checkpoint.waiting];
     this.#next = checkpoint.next;
+    this.#depth = checkpoint.depth;
+    this.#levelEnd = checkpoint.levelEnd;
+    this.#isCut = checkpoint.isCut;
     this.#steps = checkpoint.figures.steps;
     this.#schedules = checkpoint.figures.schedules;
   }
 
   get figures(): SearchFigures {
-    return { states: this.#seen.size, steps: this.#steps, schedules: this.#schedules, depthMax: 0 };
+    return { states: this.#seen.size, steps: this.#steps, schedules: this.#schedules, depthMax: this.#depth };
   }
 
   checkpoint(): ExhaustiveCheckpoint {
     const { words, parents, steps } = this.#seen.save();
     const waiting = Int32Array.from(this.#waiting);
-    const { width } = this.#space;
-    return { width, words, parents, stepsTaken: steps, waiting, next: this.#next, figures: this.figures };
+    const place = { next: this.#next, depth: this.#depth, levelEnd: this.#levelEnd, isCut: this.#isCut };
+    return { width: this.#space.width, words, parents, stepsTaken: steps, waiting, ...place, figures: this.figures };
   }
 
   advance(steps: number): SearchOutcome | undefined {
     const until = this.#steps + steps;
     while (this.#steps < until) {
       const number = this.#isBreadth ? this.#next : this.#waiting.pop();
-      if (number === undefined || number >= this.#seen.size)
-        return { kind: 'holds', isExhaustive: true, figures: this.figures };
-      if (this.#isBreadth) this.#next++;
+      if (number === undefined || number >= this.#seen.size) return this.#ended();
+      if (this.#isBreadth) this.#goOn();
       const found = this.#expand(number);
       if (found !== undefined) return found;
       if (this.#seen.size > this.#statesMax) return { kind: 'bound', bound: 'states', figures: this.figures };
     }
     return undefined;
+  }
+
+  #ended(): SearchOutcome {
+    const { figures } = this;
+    return this.#isCut ? { kind: 'bound', bound: 'depth', figures } : { kind: 'holds', isExhaustive: true, figures };
+  }
+
+  /** Behind the state at `next`. */
+  #goOn(): void {
+    if (this.#next === this.#levelEnd) {
+      this.#depth++;
+      this.#levelEnd = this.#seen.size;
+    }
+    this.#next++;
   }
 
   #expand(number: number): SearchOutcome | undefined {
@@ -106,6 +134,11 @@ export class ExhaustiveSearch implements Search {
       this.#steps++;
       const violation = space.end(state);
       return violation === 0 ? undefined : this.#violated(violation, number, undefined);
+    }
+    if (this.#depth >= this.#depthMax) {
+      this.#isCut = true;
+      this.#steps++;
+      return undefined;
     }
     let isLeaf = true;
     for (const step of this.#enabled) {

@@ -9,9 +9,12 @@ export interface SearchFigures {
   readonly steps: number;
   /** Runs that came to an end, or to a state that was known. */
   readonly schedules: number;
-  /** The longest of them. */
+  /** The longest of them; breadth first how many steps deep it has looked; 0 for depth first, which does not count them. */
   readonly depthMax: number;
 }
+
+/** What it may not go beyond. `depth`: steps of one schedule, breadth first. */
+export type SearchBound = 'states' | 'ms' | 'steps' | 'depth';
 
 /**
  * How a search ended. `holds`: an exhaustive one saw everything, a sampling one all it was asked for (`isExhaustive` says which). A bound is an answer
@@ -25,7 +28,7 @@ export type SearchOutcome =
       readonly schedule: Schedule;
       readonly figures: SearchFigures;
     }
-  | { readonly kind: 'bound'; readonly bound: 'states' | 'ms' | 'steps'; readonly figures: SearchFigures }
+  | { readonly kind: 'bound'; readonly bound: SearchBound; readonly figures: SearchFigures }
   | { readonly kind: 'stopped'; readonly figures: SearchFigures };
 
 /** A search that is carried on piece by piece, so that whoever runs it can look at the clock and stop it. */

@@ -51,6 +51,17 @@ describe('ExhaustiveSearch', () => {
     assert.equal(outcome.kind, 'bound');
   });
 
+  it('tries all schedules up to a length, and says when there are longer ones', () => {
+    const bounded = (depthMax: number): SearchOutcome =>
+      finish(new ExhaustiveSearch(digits(3, 407), { order: 'breadth', depthMax }));
+    const short = bounded(2);
+    assert.ok(short.kind === 'bound' && short.bound === 'depth');
+    assert.deepEqual([short.figures.states, short.figures.depthMax], [111, 2]);
+    assert.equal(bounded(3).kind, 'violated');
+    const right = finish(new ExhaustiveSearch(digits(3, -1), { order: 'breadth', depthMax: 3 }));
+    assert.deepEqual([right.kind, right.figures.depthMax], ['holds', 3]);
+  });
+
   it('goes on from a checkpoint to the same figures and the same answer', () => {
     for (const order of ['depth', 'breadth'] as const) {
       const whole = finish(new ExhaustiveSearch(digits(3, -1), { order }));

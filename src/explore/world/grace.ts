@@ -1,8 +1,6 @@
+import { PATCHERS_MAX } from '../scenario/check-contents.ts';
 import { GRACE_PERIODS, type GracePeriod } from '../scenario/scenario.ts';
 import { type CpuLocal, type CpuState, type Frame, isIdle, START } from './cpu-state.ts';
-
-/** Three bits of a word for each patcher. */
-export const GRACE_PATCHERS_MAX = 10;
 
 const bitOf = (patcher: number, kind: GracePeriod): number =>
   1 << (patcher * GRACE_PERIODS.length + GRACE_PERIODS.indexOf(kind));
@@ -33,7 +31,7 @@ export const isAwaited = (cpu: CpuState, patcher: number, kind: GracePeriod): bo
 /** Something happened on a CPU that ends grace periods of a kind, as far as they wait for it. */
 export function quiesce(awaited: number, kind: GracePeriod): number {
   let rest = awaited;
-  for (let patcher = 0; patcher < GRACE_PATCHERS_MAX; patcher++) rest &= ~bitOf(patcher, kind);
+  for (let patcher = 0; patcher < PATCHERS_MAX; patcher++) rest &= ~bitOf(patcher, kind);
   return rest;
 }
 

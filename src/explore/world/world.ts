@@ -1,12 +1,13 @@
 import { invariant, toHex } from '../../base/index.ts';
 import type { TextMutexHeld } from '../../textpoke/index.ts';
-import { assemble, resolvePlace, ScenarioError } from '../scenario/assemble.ts';
+import { assemble, resolvePlace } from '../scenario/assemble.ts';
+import { PATCHERS_MAX } from '../scenario/check-contents.ts';
 import { type Layout, layOut } from '../scenario/layout.ts';
-import type { GracePeriod, Property, Scenario } from '../scenario/scenario.ts';
+import { actorsOf, type GracePeriod, type Property, type Scenario } from '../scenario/scenario.ts';
 import { ACTORS_MAX, actorOf, type Space, type Step, type Violation } from '../search/space.ts';
 import { type CpuOutcome, type CpuWorld, cpuOutcomes } from './cpu.ts';
 import { type CpuState, emptyFrame, isOff } from './cpu-state.ts';
-import { beginWait, GRACE_PATCHERS_MAX, isAwaited } from './grace.ts';
+import { beginWait, isAwaited } from './grace.ts';
 import { Intended } from './intended.ts';
 import { Interner } from './intern.ts';
 import { type Mutation, mutate, UNCHANGED } from './mutation.ts';
@@ -76,8 +77,7 @@ export class World implements Space {
     const { held, mutation = UNCHANGED } = options;
     const scenario = mutate(options.scenario, mutation);
     const { patchers, cpus } = scenario;
-    if (patchers.length > GRACE_PATCHERS_MAX || patchers.length + cpus.length > ACTORS_MAX)
-      throw new ScenarioError(`at most ${GRACE_PATCHERS_MAX} patchers, and ${ACTORS_MAX} actors in all`);
+    invariant(patchers.length <= PATCHERS_MAX && patchers.length + cpus.length <= ACTORS_MAX, 'too many actors');
     this.#scenario = scenario;
     this.layout = layOut(scenario);
     this.memory = new TextMemory(this.layout, held, scenario.fetch);
@@ -89,7 +89,7 @@ export class World implements Space {
     this.#patcherMoves = patchers.map(() => []);
     this.#hold = scenario.hold === undefined ? undefined : new Set(scenario.hold);
     this.#isSymmetric = options.isAsymmetric !== true && cpus.length > 1;
-    this.actors = [...patchers.map((_, i) => String.fromCharCode(65 + i)), ...cpus.map((_, i) => String(i))];
+    this.actors = actorsOf(scenario);
     this.width = 1 + this.actors.length;
     this.#firstCpu = 1 + patchers.length;
     // Number 0 means that nothing is wrong.

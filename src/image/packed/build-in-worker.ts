@@ -1,5 +1,4 @@
-import { Worker, type WorkerOptions } from 'node:worker_threads';
-import type { Result } from '../../base/index.ts';
+import { type Result, startWorker } from '../../base/index.ts';
 import type { LoadProgress } from '../kernel-image.ts';
 import type { BuildInput } from './build-image.ts';
 
@@ -9,20 +8,6 @@ const INLINE_MAX = 1 << 20;
 export type FromWorker =
   | { readonly kind: 'progress'; readonly progress: LoadProgress }
   | { readonly kind: 'result'; readonly result: Result<Uint8Array<ArrayBuffer>> };
-
-/**
- * Starts build-worker.ts. Compiled, that is a file like any other. From source (development, tests) the thread first needs the TypeScript loader,
- * which tsx installs in the main thread only on Node 20.
- */
-function startWorker(options: WorkerOptions): Worker {
-  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./build-worker.js', import.meta.url), options);
-  const source = JSON.stringify(new URL('./build-worker.ts', import.meta.url).href);
-  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
-  return new Worker(`import(${tsx}).then((tsx) => { tsx.register(); return import(${source}); })`, {
-    ...options,
-    eval: true,
-  });
-}
 
 /** Its own buffer, so that it can be handed over: small reads share a pool. */
 const owned = (bytes: Uint8Array): Uint8Array<ArrayBuffer> =>
@@ -34,7 +19,10 @@ function inWorker(input: BuildInput): Promise<Result<Uint8Array<ArrayBuffer>>> {
   const file = owned(input.file);
   const { sha256, profile } = input;
   return new Promise((resolve, reject) => {
-    const worker = startWorker({ workerData: { file, sha256, profile }, transferList: [file.buffer] });
+    const worker = startWorker(import.meta.url, './build-worker', {
+      workerData: { file, sha256, profile },
+      transferList: [file.buffer],
+    });
     let result: Result<Uint8Array<ArrayBuffer>> | undefined;
     worker.on('message', (message: FromWorker) => {
       if (message.kind === 'progress') input.onProgress(message.progress);

@@ -1,22 +1,11 @@
-import { Worker, type WorkerOptions } from 'node:worker_threads';
-import { InvariantViolation, type Result } from '../../base/index.ts';
+import type { Worker } from 'node:worker_threads';
+import { InvariantViolation, type Result, startWorker } from '../../base/index.ts';
 import type { CallOutcome, MachineCall, MachineState } from '../call-types.ts';
 import type { FromThread, ThreadStart, ToThread } from './protocol.ts';
 
 interface Waiting {
   resolve(result: Result<CallOutcome>): void;
   reject(error: Error): void;
-}
-
-/** Compiled, a file like any other; from source the thread first needs the TypeScript loader (Node 20). */
-function startWorker(options: WorkerOptions): Worker {
-  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./call-worker.js', import.meta.url), options);
-  const source = JSON.stringify(new URL('./call-worker.ts', import.meta.url).href);
-  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
-  return new Worker(`import(${tsx}).then((tsx) => { tsx.register(); return import(${source}); })`, {
-    ...options,
-    eval: true,
-  });
 }
 
 /**
@@ -36,7 +25,7 @@ export class MachineThread {
 
   #started(): Worker {
     if (this.#worker !== undefined) return this.#worker;
-    const worker = startWorker({ workerData: this.#start });
+    const worker = startWorker(import.meta.url, './call-worker', { workerData: this.#start });
     worker.on('message', ({ id, result, problem }: FromThread) => {
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);
