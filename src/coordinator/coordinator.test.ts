@@ -303,6 +303,9 @@ const CASES: Readonly<Record<string, (coordinator: Coordinator) => Promise<{ rea
 /** Their threads are real, so they are tried over HTTP: test/integration/programs.test.ts. */
 const BY_RUNNING = ['program.runs-busy'];
 
+/** Theirs, too: test/coordinator/explorations.test.ts. */
+const BY_EXPLORING = ['exploration.not-yours', 'exploration.scenario.invalid', 'exploration.unknown'];
+
 /** No caller of the coordinator gives a deadline yet, and none works inside another's turn; textpoke's tests have these. */
 const BY_TEXTPOKE = ['text-mutex.deadline', 'text-mutex.reentered'];
 
@@ -323,7 +326,7 @@ describe('refusals of the coordinator', () => {
     const own = Object.keys(CASES).filter((id) => !RULES.has(id));
     // Those about images, profiles and journals refuse before there is a coordinator, quotas where there are some; their tests are beside them.
     const rules = [...COORDINATOR_RULES.keys()].filter((id) => !/^(image|profile|journal|quota)\./.test(id));
-    assert.deepEqual([...own, ...BY_TEXTPOKE, ...BY_IMAGE, ...BY_RUNNING].sort(), rules.sort());
+    assert.deepEqual([...own, ...BY_TEXTPOKE, ...BY_IMAGE, ...BY_RUNNING, ...BY_EXPLORING].sort(), rules.sort());
   });
 
   it('become problems with everything a reader needs', async () => {
