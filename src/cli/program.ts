@@ -86,6 +86,12 @@ function addLookCommands(program: Command, io: Io, finish: Finish): void {
       async (glob: string | undefined, o: CommonOptions & { readonly limit: number; readonly attachable?: string }) =>
         finish(await look.symbols(at(o), glob, o)),
     );
+  clientCommand(program, 'blame', 'who changed these bytes, when, and what they hide')
+    .argument('<place>')
+    .option('--length <bytes>', 'how many bytes', positive, 64)
+    .action(async (place: string, o: CommonOptions & { readonly length: number }) =>
+      finish(await look.blame(at(o), place, o.length)),
+    );
   clientCommand(program, 'disasm', 'instructions at a place')
     .argument('<place>')
     .option('--length <bytes>', 'how many bytes', positive, 64)

@@ -7,6 +7,7 @@ import type {
   AttachmentView,
   AttachRequest,
   AuditView,
+  BlameView,
   CallAnswer,
   CallRequest,
   DetachAnswer,
@@ -95,6 +96,8 @@ export interface Client {
   text(place: string, length?: number): Promise<Answer<TextView>>;
   sites(query?: { readonly state?: string } & PageQuery): Promise<Answer<SitePage>>;
   site(place: string): Promise<Answer<SiteView>>;
+  /** Who changed these bytes, when, and what they hide. */
+  blame(place: string, length?: number): Promise<Answer<BlameView>>;
   siteHistory(place: string, query?: PageQuery): Promise<Answer<PokePage>>;
   attach(request: AttachRequest, options?: AttachOptions): Promise<Answer<AttachAnswer>>;
   attachments(
@@ -237,6 +240,7 @@ export function createClient(options: ClientOptions): Client {
     text: (at, length) => get('/v1/text', { at, length }),
     sites: (query) => get('/v1/sites', query),
     site: (place) => get(`/v1/sites/${part(place)}`),
+    blame: (place, length) => get(`/v1/blame/${part(place)}`, { length }),
     siteHistory: (place, query) => get(`/v1/sites/${part(place)}/history`, query),
     attach: (request, attachOptions = {}) => json(attachCall(request, attachOptions)),
     attachments: (query) => get('/v1/attachments', query),

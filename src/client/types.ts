@@ -69,6 +69,31 @@ export interface AuditView {
   readonly durationMs: number;
 }
 
+export interface BlameRun {
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  readonly place: string;
+
+  /** Bytes, lower-case hex */
+  readonly current: string;
+
+  /** Bytes, lower-case hex */
+  readonly original: string;
+  readonly poke: PokeView | null;
+}
+
+export interface BlameView {
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  readonly length: number;
+
+  /** Neighbouring bytes that one poke left as they are */
+  readonly runs: readonly BlameRun[];
+
+  /** Pokes here that are no longer remembered */
+  readonly forgotten: number;
+}
+
 export interface CallAnswer {
   readonly function: string;
   readonly ended: 'returned' | 'fault' | 'budget';

@@ -324,8 +324,8 @@ describe('refusals of the coordinator', () => {
 
   it('are all of its rules', () => {
     const own = Object.keys(CASES).filter((id) => !RULES.has(id));
-    // Those about images, profiles and journals refuse before there is a coordinator, quotas where there are some; their tests are beside them.
-    const rules = [...COORDINATOR_RULES.keys()].filter((id) => !/^(image|profile|journal|quota)\./.test(id));
+    // Those about images, profiles, journals and the past refuse before there is a coordinator, quotas where there are some; their tests are beside them.
+    const rules = [...COORDINATOR_RULES.keys()].filter((id) => !/^(image|profile|journal|quota|history)\./.test(id));
     assert.deepEqual([...own, ...BY_TEXTPOKE, ...BY_IMAGE, ...BY_RUNNING, ...BY_EXPLORING].sort(), rules.sort());
   });
 

@@ -1,8 +1,9 @@
-import { err, ok } from '../base/index.ts';
+import { err, ok, type Result } from '../base/index.ts';
 import { ATTACHMENT_UNKNOWN, kernelView, RULES, readSysctl, refuse } from '../registry/index.ts';
 import { pokeView, siteView, wireAddress } from './answers.ts';
 import { attachmentAnswer } from './attachment-answer.ts';
 import { audit } from './audit.ts';
+import { blame } from './blame.ts';
 import { Calls } from './calls.ts';
 import { attach, detach, setEnabled } from './commands.ts';
 import type { DurableKernel } from './durable/durable-kernel.ts';
@@ -19,8 +20,8 @@ import { ProgramRuns } from './program-runs.ts';
 import { programCalls } from './programs.ts';
 import { patchedSites, queryAttachments } from './queries.ts';
 import { reset } from './reset.ts';
-import { COORDINATOR_RULES } from './rules.ts';
-import type { Coordinator, ImageView, TextMutexView } from './service.ts';
+import { COORDINATOR_RULES, HISTORY_UNAVAILABLE } from './rules.ts';
+import type { Coordinator, ImageView, ReadCalls, TextMutexView } from './service.ts';
 import { sessionCalls } from './session-calls.ts';
 import { SessionReaper } from './session-reaper.ts';
 import { solvePlan } from './solve.ts';
@@ -77,11 +78,7 @@ const eventCalls = (events: EventLog): Pick<Coordinator, 'eventRange' | 'eventsA
   onEvent: (listener) => events.onEvent(listener),
 });
 
-type ReadCalls = Pick<
-  Coordinator,
-  'image' | 'symbols' | 'symbol' | 'text' | 'sites' | 'site' | 'siteHistory' | 'attachments' | 'attachment'
->;
-
+/** What only looks at the kernel: at this one, or at one of the past. */
 function readCalls(kernel: Kernel): ReadCalls {
   const { world } = kernel;
   return {
@@ -98,6 +95,7 @@ function readCalls(kernel: Kernel): ReadCalls {
       const site = siteOf(view, place);
       return site.ok ? ok(siteView(view, site.value)) : site;
     },
+    blame: (place, length) => blame(kernel, place, length),
     siteHistory: (place, page) => {
       const site = siteOf(kernel.view(), place);
       if (!site.ok) return site;
@@ -117,6 +115,13 @@ function readCalls(kernel: Kernel): ReadCalls {
   };
 }
 
+async function readsAt(durable: DurableKernel | undefined, sequence: number): Promise<Result<ReadCalls>> {
+  if (durable === undefined)
+    return err(refuse(HISTORY_UNAVAILABLE, { detail: 'This service keeps everything in memory only.' }));
+  const past = await durable.past.at(sequence);
+  return past.ok ? ok(readCalls(past.value)) : past;
+}
+
 /** Ties image, registry and textpoke together behind the one interface that the edge serves. */
 export const createCoordinator = (options: KernelOptions): Coordinator => coordinatorOf(new Kernel(options));
 
@@ -131,6 +136,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
   return {
     reset: (caller, all) => reset(kernel, caller, all),
     ...readCalls(kernel),
+    readsAt: (sequence) => readsAt(durable, sequence),
     attach: (caller, request, attachOptions) => attach(kernel, caller, request, attachOptions),
     setEnabled: (caller, id, enabled) => setEnabled(kernel, caller, id, enabled),
     force: (caller, id) => force(kernel, caller, id),

@@ -31,6 +31,42 @@ export const SESSION_UNKNOWN: Rule = {
   ],
 };
 
+export const HISTORY_UNAVAILABLE: Rule = {
+  id: 'history.unavailable',
+  title: 'The past is not kept',
+  errno: 'EOPNOTSUPP',
+  what: '`?at=` (`asOf=` for text) asks for the kernel as it was, and the service keeps everything in memory only.',
+  why: 'The past is read from the journal.',
+  linux: OURS,
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Start the service with `--data DIR`.', 'Each site’s own history is there without it.'],
+};
+
+export const HISTORY_COMPACTED: Rule = {
+  id: 'history.compacted',
+  title: 'That far back nothing is kept',
+  errno: 'EINVAL',
+  what: 'The number is that of an event before the oldest snapshot that the journal still has.',
+  why: 'The journal keeps the last snapshots and the changes behind the oldest of them.',
+  linux: OURS,
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Ask for a later event; the message names the first.'],
+};
+
+export const HISTORY_NOT_YET: Rule = {
+  id: 'history.not-yet',
+  title: 'There is no such event yet',
+  errno: 'EINVAL',
+  what: 'The number is higher than that of the last event that is on disk.',
+  why: 'Nothing is known of it.',
+  linux: OURS,
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Leave the number out for the present.'],
+};
+
 const QUOTA_WHY = 'A client that never detaches would fill the kernel for everybody.';
 
 export const QUOTA_ATTACHMENTS: Rule = {
@@ -233,6 +269,9 @@ export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
     SESSION_UNKNOWN,
     QUOTA_ATTACHMENTS,
     QUOTA_SITES,
+    HISTORY_UNAVAILABLE,
+    HISTORY_COMPACTED,
+    HISTORY_NOT_YET,
     CALL_ARGUMENT,
     CALL_PROTOTYPE,
     RUNS_BUSY,

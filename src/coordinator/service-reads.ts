@@ -92,3 +92,21 @@ export interface PokeView {
   readonly before: string;
   readonly after: string;
 }
+
+/** A run of bytes that one poke left as they are; `poke` null: as the kernel booted. */
+export interface BlameRun {
+  readonly address: string;
+  readonly place: string;
+  readonly current: string;
+  /** What is hidden: the bytes after boot (int3 in generated code's arena). */
+  readonly original: string;
+  readonly poke: PokeView | null;
+}
+
+export interface BlameView {
+  readonly address: string;
+  readonly length: number;
+  readonly runs: readonly BlameRun[];
+  /** Pokes at these sites that are no longer remembered. */
+  readonly forgotten: number;
+}

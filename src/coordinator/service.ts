@@ -9,7 +9,7 @@ import type { EventType } from './event-types.ts';
 import type { KernelsView, RuleView } from './kernels.ts';
 import type { ExplorationCalls } from './service-explorations.ts';
 import type { ProgramCalls } from './service-programs.ts';
-import type { ImageView, PokeView, SiteView, SymbolView, TextView } from './service-reads.ts';
+import type { BlameView, ImageView, PokeView, SiteView, SymbolView, TextView } from './service-reads.ts';
 import type { SessionCalls } from './service-sessions.ts';
 import type { LivepatchView, TaskCalls } from './service-tasks.ts';
 
@@ -262,8 +262,18 @@ export interface RecoveredAnswer {
   readonly value: unknown;
 }
 
+/** What only looks at the kernel. */
+export type ReadCalls = Pick<
+  Coordinator,
+  'image' | 'symbols' | 'symbol' | 'text' | 'sites' | 'site' | 'siteHistory' | 'attachments' | 'attachment' | 'blame'
+>;
+
 /** The one door between HTTP and the kernel. Every fault is returned; a rejected promise is our bug. */
 export interface Coordinator extends TaskCalls, SessionCalls, ProgramCalls, ExplorationCalls {
+  /** The same as it was right after the change that this event belongs to. Needs a journal. */
+  readsAt(sequence: number): Promise<Result<ReadCalls>>;
+  /** Who changed these bytes, when, and what they hide. */
+  blame(place: string, length: number): Result<BlameView>;
   image(): ImageView;
   reset(caller: Caller, all: boolean): Promise<Result<ResetAnswer>>;
   symbols(query: { readonly match?: string; readonly attachable?: string } & PageRequest): Result<Page<SymbolView>>;

@@ -84,6 +84,9 @@ async function recordRun(image: KernelImage, strictness: Strictness, actions: re
     await new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
     after.set(store.commits.length, visible(coordinator));
   }
+  // Closing lets the optimizer run first, which is a change like any other.
+  await coordinator.waitForKprobeOptimizer();
+  after.set(store.commits.length, visible(coordinator));
   await coordinator.close();
   after.set(store.commits.length, visible(coordinator));
   return { commits: store.commits, after };
@@ -93,17 +96,23 @@ describe('a crash at every record boundary', () => {
   for (const strictness of ['safe', 'linux'] as const)
     it(`loses nothing that was flushed and keeps nothing that was not (${strictness})`, async () => {
       const image = await builtinImage();
+      let compared = 0;
       const property = fc.asyncProperty(fc.array(action, { minLength: 1, maxLength: 20 }), async (actions) => {
         const { commits, after } = await recordRun(image, strictness, actions);
         for (let flushed = 1; flushed <= commits.length; flushed++) {
           const { coordinator } = await open(image, strictness, new MemoryStore(commits.slice(0, flushed)), {
             seed: 2,
           });
-          const difference = firstDifference(visible(coordinator), after.get(flushed) ?? '');
+          const expected = after.get(flushed);
+          // Between two commands of one action nobody has looked; opening it has audited it all the same.
+          if (expected === undefined) continue;
+          const difference = firstDifference(visible(coordinator), expected);
           assert.equal(difference, undefined, `after ${flushed} of ${commits.length} commits`);
+          compared += 1;
         }
       });
       await checkProperty(FILE, property, 25);
+      assert.ok(compared > 50, `${compared} boundaries are too few`);
     });
 
   it('is reported when a commit is lost in the middle (canary)', async () => {

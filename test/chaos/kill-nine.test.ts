@@ -3,13 +3,13 @@ import { describe, it } from 'node:test';
 import { killRounds } from './kill-nine.ts';
 import { Oracle, type Wish } from './oracle.ts';
 
-const ROUNDS = 10;
+const ROUNDS = 6;
 
 describe('kill -9 under load', () => {
   it('loses nothing acknowledged and keeps nothing in half', async () => {
     const totals = await killRounds({ seed: 20191022, rounds: ROUNDS, clients: 32 });
     assert.equal(totals.rounds, ROUNDS);
-    assert.ok(totals.acknowledged > 100, `${totals.acknowledged} acknowledged changes are no load`);
+    assert.ok(totals.acknowledged > 30, `${totals.acknowledged} acknowledged changes are no load`);
   });
 
   it('would be reported: a lost, a doubled and a resurrected attachment (canary)', () => {

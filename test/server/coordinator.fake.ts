@@ -18,6 +18,7 @@ import type {
 import { fakeCall } from './calls.fake.ts';
 import { KERNELS, TEXT_MUTEX } from './coordinator.answers.ts';
 import { fakeExplorations } from './explorations.fake.ts';
+import { fakePast } from './past.fake.ts';
 import { fakePrograms } from './programs.fake.ts';
 import { RULES } from './rules.fake.ts';
 import { fakeSessions } from './sessions.fake.ts';
@@ -230,6 +231,7 @@ export function createFakeCoordinator(): FakeCoordinator {
       return view === undefined ? unknown(id) : ok(view);
     },
     ...fakeSessions(attachments),
+    ...fakePast,
     ...fakeTasks(callers),
     ...fakePrograms(callers),
     ...fakeExplorations(callers),

@@ -1,5 +1,5 @@
 /** Commands that only look: image, symbols, disasm, ls, site, audit, rules. */
-import type { Answer, AttachmentView, ImageView, RuleView, SymbolView } from '../../client/index.ts';
+import type { Answer, AttachmentView, BlameView, ImageView, RuleView, SymbolView } from '../../client/index.ts';
 import type { Context } from '../context.ts';
 import type { ExitCode } from '../io.ts';
 import { siteText, table, textText } from '../output.ts';
@@ -114,3 +114,17 @@ export async function rules({ client, show }: Context, id: string | undefined): 
   if (id !== undefined) return show(await client.rule(id), ruleText);
   return show(await client.rules(), (list) => table(list.items.map((r) => [r.id, r.errno, r.title])));
 }
+
+function blameText({ runs, forgotten }: BlameView): string {
+  const rows = runs.map(({ place, current, original, poke }) => [
+    place,
+    current,
+    ...(poke === null
+      ? ['', 'as booted']
+      : [`hides ${original}`, `${poke.time} ${poke.client} ${poke.attachment ?? '-'} ${poke.reason}`]),
+  ]);
+  return `${table(rows)}${forgotten > 0 ? `${forgotten} older pokes are no longer remembered\n` : ''}`;
+}
+
+export const blame = async ({ client, show }: Context, place: string, length: number): Promise<ExitCode> =>
+  show(await client.blame(place, length), blameText);

@@ -5,6 +5,7 @@ import type { Kernel } from '../kernel.ts';
 import type { Caller, RecoveredAnswer, ServiceEvent } from '../service.ts';
 import { entryOf } from './kernel-entry.ts';
 import { takeSnapshot } from './kernel-snapshot.ts';
+import type { PastKernels } from './past-kernels.ts';
 
 /** Records between two snapshots: what a recovery runs again at most. */
 export const SNAPSHOT_EVERY = 500;
@@ -13,6 +14,7 @@ export const SNAPSHOT_EVERY = 500;
 export class DurableKernel implements KernelJournal {
   /** Of earlier runs. */
   readonly answers: readonly RecoveredAnswer[];
+  readonly past: PastKernels;
   readonly #kernel: Kernel;
   readonly #journal: Journal;
   /** Newest event of each record that is not on disk yet, oldest first. */
@@ -23,9 +25,14 @@ export class DurableKernel implements KernelJournal {
   constructor(
     kernel: Kernel,
     journal: Journal,
-    options: { readonly answers: readonly RecoveredAnswer[]; readonly snapshotEvery?: number },
+    options: {
+      readonly answers: readonly RecoveredAnswer[];
+      readonly past: PastKernels;
+      readonly snapshotEvery?: number;
+    },
   ) {
     this.answers = options.answers;
+    this.past = options.past;
     this.#snapshotEvery = options.snapshotEvery ?? SNAPSHOT_EVERY;
     this.#kernel = kernel;
     this.#journal = journal;

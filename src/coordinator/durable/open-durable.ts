@@ -6,6 +6,7 @@ import { Kernel, type KernelOptions } from '../kernel.ts';
 import type { Coordinator } from '../service.ts';
 import { DurableKernel } from './durable-kernel.ts';
 import { recordedAnswers } from './kernel-entry.ts';
+import { PastKernels } from './past-kernels.ts';
 import { type Recovery, recover } from './recover.ts';
 
 /** Snapshots that are kept, and with them the records behind the oldest: how far back one can look. */
@@ -50,6 +51,7 @@ export async function openDurable(options: DurableOptions): Promise<Result<Opene
   if (!recovery.ok) return recovery;
   durable = new DurableKernel(kernel, opened.value.journal, {
     answers: recordedAnswers(opened.value.contents),
+    past: new PastKernels(options, store, opened.value.journal),
     ...(options.snapshotEvery === undefined ? {} : { snapshotEvery: options.snapshotEvery }),
   });
   return ok({ coordinator: coordinatorOf(kernel, durable), recovery: recovery.value });

@@ -4,9 +4,16 @@ import type { App } from '../app-type.ts';
 import { sendFault, sendResult, sendValue } from '../problem.ts';
 import { edgeFault } from '../rules.ts';
 import { AttachAnswer, AttachmentPage, AttachmentView, DetachAnswer } from '../schemas/answers.ts';
-import { AttachBody, AttachmentsQuery, EnableBody, IdParams, SitesChoiceQuery } from '../schemas/requests.ts';
+import {
+  AttachBody,
+  AttachmentQuery,
+  AttachmentsQuery,
+  EnableBody,
+  IdParams,
+  SitesChoiceQuery,
+} from '../schemas/requests.ts';
 import { checkPlaceCount, checkTarget } from '../targets.ts';
-import { callerOf, coordinatorOf, defined, pageRequest, problemResponses } from './support.ts';
+import { callerOf, coordinatorOf, defined, pageRequest, problemResponses, readsOf } from './support.ts';
 
 /** Attachments and plans may name many places. */
 export const LARGE_BODY_BYTES = 8 << 20;
@@ -68,9 +75,10 @@ function readRoutes(app: App): void {
       },
     },
     async (request, reply) => {
-      const { client, kind, place } = request.query;
+      const { client, kind, place, at } = request.query;
       const query = { ...defined({ client, kind, place }), ...pageRequest(request.query) };
-      return sendResult(reply, coordinatorOf(app).attachments(query));
+      const reads = await readsOf(app, at);
+      return sendResult(reply, reads.ok ? reads.value.attachments(query) : reads);
     },
   );
 
@@ -81,12 +89,15 @@ function readRoutes(app: App): void {
         tags: ['attachments'],
         summary: 'One attachment',
         params: IdParams,
-        querystring: SitesChoiceQuery,
+        querystring: AttachmentQuery,
         response: { 200: AttachmentView, ...problemResponses },
       },
     },
-    async (request, reply) =>
-      sendResult(reply, coordinatorOf(app).attachment(request.params.id, request.query.sites === 'full')),
+    async (request, reply) => {
+      const { at, sites } = request.query;
+      const reads = await readsOf(app, at);
+      return sendResult(reply, reads.ok ? reads.value.attachment(request.params.id, sites === 'full') : reads);
+    },
   );
 }
 

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { invariant } from '../../base/index.ts';
-import type { Caller, Coordinator, PageRequest } from '../../coordinator/index.ts';
+import { invariant, ok, type Result } from '../../base/index.ts';
+import type { Caller, Coordinator, PageRequest, ReadCalls } from '../../coordinator/index.ts';
 import type { App } from '../app-type.ts';
 import { sendFault } from '../problem.ts';
 import { edgeFault } from '../rules.ts';
@@ -36,6 +36,12 @@ export function coordinatorOf(app: App): Coordinator {
   const coordinator = app.services.state.coordinator();
   invariant(coordinator !== undefined, 'a route ran before the image was loaded');
   return coordinator;
+}
+
+/** What only looks at the kernel: as it is, or as it was at an event. */
+export async function readsOf(app: App, at: number | undefined): Promise<Result<ReadCalls>> {
+  const coordinator = coordinatorOf(app);
+  return at === undefined ? ok(coordinator) : coordinator.readsAt(at);
 }
 
 /** Refuses what needs an image while there is none. */

@@ -1,8 +1,17 @@
 import type { App } from '../app-type.ts';
 import { sendFault, sendResult, sendValue } from '../problem.ts';
-import { PokePage, SitePage, SiteView, SymbolPage, SymbolView, TextView } from '../schemas/answers.ts';
-import { NameParams, PageQuery, PlaceParams, SitesQuery, SymbolsQuery, TextQuery } from '../schemas/requests.ts';
-import { coordinatorOf, defined, pageRequest, problemResponses } from './support.ts';
+import { BlameView, PokePage, SitePage, SiteView, SymbolPage, SymbolView, TextView } from '../schemas/answers.ts';
+import {
+  AtQuery,
+  BlameQuery,
+  NameParams,
+  PageQuery,
+  PlaceParams,
+  SitesQuery,
+  SymbolsQuery,
+  TextQuery,
+} from '../schemas/requests.ts';
+import { coordinatorOf, defined, pageRequest, problemResponses, readsOf } from './support.ts';
 
 const TEXT_LENGTH_DEFAULT = 64;
 
@@ -20,8 +29,9 @@ export function textRoutes(app: App): void {
       },
     },
     async (request, reply) => {
-      const { at, length = TEXT_LENGTH_DEFAULT } = request.query;
-      return sendResult(reply, coordinatorOf(app).text(at, length));
+      const { at, length = TEXT_LENGTH_DEFAULT, asOf } = request.query;
+      const reads = await readsOf(app, asOf);
+      return sendResult(reply, reads.ok ? reads.value.text(at, length) : reads);
     },
   );
 }
@@ -72,8 +82,10 @@ function siteRoutes(app: App): void {
       },
     },
     async (request, reply) => {
-      const { state } = request.query;
-      return sendResult(reply, coordinatorOf(app).sites({ ...defined({ state }), ...pageRequest(request.query) }));
+      const { state, at } = request.query;
+      const reads = await readsOf(app, at);
+      const query = { ...defined({ state }), ...pageRequest(request.query) };
+      return sendResult(reply, reads.ok ? reads.value.sites(query) : reads);
     },
   );
 
@@ -84,15 +96,32 @@ function siteRoutes(app: App): void {
         tags: ['sites'],
         summary: 'One site: its bytes, its owners in the order in which they run, its revision (also the ETag)',
         params: PlaceParams,
+        querystring: AtQuery,
         response: { 200: SiteView, ...problemResponses },
       },
     },
     async (request, reply) => {
-      const site = coordinatorOf(app).site(request.params.place);
+      const reads = await readsOf(app, request.query.at);
+      const site = reads.ok ? reads.value.site(request.params.place) : reads;
       if (!site.ok) return sendFault(reply, site.fault);
       reply.header('etag', `"${site.value.revision}"`);
       return sendValue(reply, site.value);
     },
+  );
+
+  app.get(
+    '/v1/blame/:place',
+    {
+      schema: {
+        tags: ['sites'],
+        summary: 'Who changed these bytes, when, and what they hide',
+        params: PlaceParams,
+        querystring: BlameQuery,
+        response: { 200: BlameView, ...problemResponses },
+      },
+    },
+    async (request, reply) =>
+      sendResult(reply, coordinatorOf(app).blame(request.params.place, request.query.length ?? TEXT_LENGTH_DEFAULT)),
   );
 
   app.get(

@@ -385,6 +385,28 @@ export const RuleView = Type.Object(
 
 export const SymbolPage = pageOf('SymbolPage', SymbolView);
 export const SitePage = pageOf('SitePage', SiteView);
+export const BlameView = Type.Object(
+  {
+    address: Address,
+    length: Type.Integer(),
+    runs: Type.Array(
+      Type.Object(
+        {
+          address: Address,
+          place: Type.String(),
+          current: HexBytes,
+          original: HexBytes,
+          poke: nullable(PokeView),
+        },
+        { title: 'BlameRun' },
+      ),
+      { description: 'Neighbouring bytes that one poke left as they are' },
+    ),
+    forgotten: Type.Integer({ description: 'Pokes here that are no longer remembered' }),
+  },
+  { title: 'BlameView' },
+);
+
 export const PokePage = pageOf('PokePage', PokeView);
 export const AttachmentPage = pageOf('AttachmentPage', AttachmentView);
 export const RuleList = pageOf('RuleList', RuleView);

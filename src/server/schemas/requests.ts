@@ -77,12 +77,17 @@ export const SymbolsQuery = Type.Object(
   },
   strict,
 );
-export const TextQuery = Type.Object(
-  { at: QueryPlace, length: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536, default: 64 })) },
-  strict,
-);
+const Sequence = Type.Integer({
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'As it was right after the change that this event belongs to; needs a journal',
+});
+const At = { at: Type.Optional(Sequence) } as const;
+const Length = (most: number) => Type.Optional(Type.Integer({ minimum: 1, maximum: most, default: 64 }));
+
+export const TextQuery = Type.Object({ at: QueryPlace, length: Length(65_536), asOf: Type.Optional(Sequence) }, strict);
 export const SitesQuery = Type.Object(
-  { state: Type.Optional(words(['patched', 'quarantined'])), ...optionalPageQuery },
+  { state: Type.Optional(words(['patched', 'quarantined'])), ...At, ...optionalPageQuery },
   strict,
 );
 export const PageQuery = Type.Object({ ...optionalPageQuery }, strict);
@@ -91,8 +96,15 @@ export const AttachmentsQuery = Type.Object(
     client: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
     kind: Type.Optional(Kind),
     place: Type.Optional(QueryPlace),
+    ...At,
     ...optionalPageQuery,
   },
+  strict,
+);
+export const AtQuery = Type.Object(At, strict);
+export const BlameQuery = Type.Object({ length: Length(4_096) }, strict);
+export const AttachmentQuery = Type.Object(
+  { ...At, sites: Type.Optional(words(['full'], 'All sites, even when there are more than 1,000')) },
   strict,
 );
 export const SitesChoiceQuery = Type.Object(
