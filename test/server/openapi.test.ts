@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { TSchema } from 'typebox';
 import Schema from 'typebox/schema';
 import * as answers from '../../src/server/schemas/answers.ts';
+import * as text from '../../src/server/schemas/text.ts';
 import { FENTRY, testApp } from './support.ts';
 
 const GOLDEN = new URL('./openapi.golden.json', import.meta.url);
@@ -31,12 +32,13 @@ test('answers fit the schema that is published for them', async () => {
   fits(answers.AttachmentPage, (await get('/v1/attachments')).json());
   fits(answers.AttachmentView, (await get('/v1/attachments/att_1')).json());
   fits(answers.ImageView, (await get('/v1/image')).json());
-  fits(answers.SymbolPage, (await get('/v1/symbols')).json());
-  fits(answers.SymbolView, (await get('/v1/symbols/tcp_close')).json());
-  fits(answers.TextView, (await get('/v1/text?at=f')).json());
-  fits(answers.SitePage, (await get('/v1/sites')).json());
-  fits(answers.SiteView, (await get('/v1/sites/f')).json());
-  fits(answers.PokePage, (await get('/v1/sites/f/history')).json());
+  fits(text.SymbolPage, (await get('/v1/symbols')).json());
+  fits(text.SymbolView, (await get('/v1/symbols/tcp_close')).json());
+  fits(text.TextView, (await get('/v1/text?at=f')).json());
+  fits(text.SitePage, (await get('/v1/sites')).json());
+  fits(text.SiteView, (await get('/v1/sites/f')).json());
+  fits(text.BlameView, (await get('/v1/blame/f')).json());
+  fits(text.PokePage, (await get('/v1/sites/f/history')).json());
   fits(answers.AuditView, (await get('/v1/audit')).json());
   fits(answers.TextMutexView, (await get('/v1/text-mutex')).json());
   fits(answers.RuleList, (await get('/v1/rules')).json());

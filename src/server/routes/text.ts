@@ -1,6 +1,5 @@
 import type { App } from '../app-type.ts';
 import { sendFault, sendResult, sendValue } from '../problem.ts';
-import { BlameView, PokePage, SitePage, SiteView, SymbolPage, SymbolView, TextView } from '../schemas/answers.ts';
 import {
   AtQuery,
   BlameQuery,
@@ -11,6 +10,7 @@ import {
   SymbolsQuery,
   TextQuery,
 } from '../schemas/requests.ts';
+import { BlameView, PokePage, SitePage, SiteView, SymbolPage, SymbolView, TextView } from '../schemas/text.ts';
 import { coordinatorOf, defined, pageRequest, problemResponses, readsOf } from './support.ts';
 
 const TEXT_LENGTH_DEFAULT = 64;

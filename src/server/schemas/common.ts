@@ -45,3 +45,7 @@ export const optionalPageQuery = {
 
 export const pageOf = <T extends TSchema>(title: string, item: T) =>
   Type.Object({ items: Type.Array(item), nextCursor: nullable(Type.String()) }, { title });
+
+export const Budget = Type.Record(Type.String(), Type.Number(), {
+  description: 'What is left of each limited resource at this site',
+});
