@@ -1,6 +1,6 @@
 /** One program in the interpreter, as machine code on a simulated CPU, and as machine code on the real one. */
 import assert from 'node:assert/strict';
-import { kernelAddress, type Result } from '../../../src/base/index.ts';
+import { kernelAddress, type Prng, type Result } from '../../../src/base/index.ts';
 import {
   type BpfJitCpu,
   type BpfOutcome,
@@ -61,8 +61,9 @@ export function interpreted(program: PreparedBpf, memory: Uint8Array): BpfOutcom
   });
 }
 
-export function jitedForSimulation(program: PreparedBpf, cpu: BpfJitCpu = SIMULATED_CPU): JitedBpf {
-  return value(jitBpf(program, { at: RUN_CODE, base: BASE, cpu, helper: runHelper, callx: RUN_CALLX }));
+export function jitedForSimulation(program: PreparedBpf, cpu: BpfJitCpu = SIMULATED_CPU, blind?: Prng): JitedBpf {
+  const request = { at: RUN_CODE, base: BASE, cpu, helper: runHelper, callx: RUN_CALLX };
+  return value(jitBpf(program, { ...request, ...(blind === undefined ? {} : { blind }) }));
 }
 
 /** Changes `memory`. */
