@@ -1,9 +1,11 @@
 /** `npm run fuzz -- NAME [SEED] [RUNS]`: one fuzzer, as long as asked; a failure prints the line that replays it. */
 import { fuzzCpu } from '../test/cpu/fuzz.ts';
 import { fuzzImage } from '../test/image/fuzz.ts';
+import { fuzzBpf } from '../test/jit/fuzz/fuzz.ts';
 
 const FUZZERS: Readonly<Record<string, (options: { readonly seed: number; readonly runs: number }) => Promise<void>>> =
   {
+    bpf: fuzzBpf,
     cpu: fuzzCpu,
     image: fuzzImage,
   };

@@ -214,13 +214,16 @@ const MUST_BE_ZERO = Uint8Array.from(
 const HAS_FIXED = Uint8Array.from(ISA, ({ src, off, imm }) =>
   [src, off, imm].some((use) => (fixed(use) ?? 0) !== 0) ? 1 : 0,
 );
+/** The last register that each field may name: R10 only where it is read. */
+const LAST_DST = Uint8Array.from(ISA, ({ dst }) => (dst === 'read' ? BPF_REG_FP : BPF_REG_FP - 1));
+const LAST_SRC = Uint8Array.from(ISA, ({ src }) => (src === 'read' ? BPF_REG_FP : BPF_REG_FP - 1));
 
-/** True for the common case: the opcode's first instruction, registers below R10, reserved fields 0. */
+/** True for the common case: the opcode's first instruction, registers that it may name, reserved fields 0. */
 function isPlain(code: BpfCode, slot: number, insn: number): boolean {
   if (HAS_FIXED[insn] === 1) return false;
   const dst = code.dst[slot] as number;
   const src = code.src[slot] as number;
-  if (dst >= BPF_REG_FP || src >= BPF_REG_FP) return false;
+  if (dst > (LAST_DST[insn] as number) || src > (LAST_SRC[insn] as number)) return false;
   const set =
     (dst !== 0 ? DST : 0) | (src !== 0 ? SRC : 0) | (code.off[slot] !== 0 ? OFF : 0) | (code.imm[slot] !== 0 ? IMM : 0);
   return (set & (MUST_BE_ZERO[insn] as number)) === 0;
