@@ -107,11 +107,11 @@ export function interpret(family: Family, { memory: initial }: NativeRun, place:
   const programs = prepared(family);
   let calls = 0;
   const helpers = helperRegistry([
-    { id: IDENTITY_HELPER, name: 'identity', prototype: { args: [], returns: '' }, run: ({ args }) => args[0] },
+    { id: IDENTITY_HELPER, name: 'identity', run: ({ args }) => args[0] },
     {
       id: TAIL_CALL_HELPER,
       name: 'tail_call',
-      prototype: { args: [], returns: '' },
+
       run({ args }) {
         const index = Number(args[2] & 0xffff_ffffn);
         if (index >= programs.length || calls >= MAX_TAIL_CALLS) return 0n;
