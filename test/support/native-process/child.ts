@@ -11,7 +11,9 @@ const mmap = libc.func(
 );
 const mprotect = libc.func('int mprotect(uint64_t address, size_t length, int protection)');
 const syscall = libc.func('long syscall(long number, long a, long b)');
-const proto = koffi.proto('uint64_t NativeCode(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t)');
+/** Words that a function does not take do not disturb it. */
+const WORDS_MAX = 12;
+const proto = koffi.proto(`uint64_t NativeCode(${Array.from({ length: WORDS_MAX }, () => 'uint64_t').join(', ')})`);
 
 const PROT = { 'r--': 1, 'rw-': 3, 'r-x': 5 } as const;
 const MAP_PRIVATE = 0x2;
@@ -47,7 +49,7 @@ function answer(request: NativeRequest): NativeAnswer {
       if (syscall(SYS_ARCH_PRCTL, ARCH_SET_GS, request.base) !== 0) throw new Error('arch_prctl failed');
       return undefined;
     case 'call': {
-      const args = Array.from({ length: 6 }, (_, i) => request.args[i] ?? 0n);
+      const args = Array.from({ length: WORDS_MAX }, (_, i) => request.args[i] ?? 0n);
       return BigInt.asUintN(64, BigInt(koffi.call(request.address, proto, ...args)));
     }
   }

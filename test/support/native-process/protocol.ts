@@ -11,7 +11,7 @@ export type NativeRequest =
   | { readonly op: 'read'; readonly address: bigint; readonly length: number }
   /** Base of %gs. */
   | { readonly op: 'gs'; readonly base: bigint }
-  /** Calls with up to six integer arguments; answers %rax. */
+  /** Calls with up to twelve integer arguments; answers %rax. */
   | { readonly op: 'call'; readonly address: bigint; readonly args: readonly bigint[] };
 
 /** One answer per request, in order: bytes for `read`, %rax for `call`, else undefined. */
