@@ -1,1 +1,10 @@
+export * from './area.ts';
+export * from './jhash.ts';
+export * from './keyed-map.ts';
+export { checkMapSpec, isLru, isPerCpu } from './map-limits.ts';
+export * from './map-shape.ts';
 export * from './map-spec.ts';
+export { type ProgArray, TAIL_CALL_LAYOUT } from './prog-array.ts';
+export * from './ring.ts';
+export type { PerfMap, RingMap } from './ring-maps.ts';
+export { BPF_F_FAST_STACK_CMP, BPF_F_REUSE_STACKID, type StackMap } from './stack-map.ts';
