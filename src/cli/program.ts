@@ -7,6 +7,7 @@ import * as change from './commands/change.ts';
 import { events } from './commands/events.ts';
 import * as journal from './commands/journal.ts';
 import * as look from './commands/look.ts';
+import * as map from './commands/map.ts';
 import { type CommonOptions, type Context, createContext, DEFAULT_SERVER } from './context.ts';
 import type { ExitCode, Io } from './io.ts';
 import { type ServeOptions, serve } from './serve.ts';
@@ -178,6 +179,44 @@ function addBpfCommands(program: Command, io: Io, finish: Finish): void {
     );
 }
 
+function addMapCommands(program: Command, io: Io, finish: Finish): void {
+  const at = (options: CommonOptions): Context => createContext(io, options);
+  const group = program.command('map').description('BPF maps');
+  clientCommand(group, 'ls', 'maps').action(async (o: CommonOptions) => finish(await map.ls(at(o))));
+  clientCommand(group, 'create', 'make one')
+    .argument('<type>', 'hash, array, ringbuf, …')
+    .argument('<name>')
+    .argument('<entries>', 'max_entries; of a ring buffer: its bytes')
+    .option('--key <bytes>', 'size of a key (default: 4)')
+    .option('--value <bytes>', 'size of a value (default: 4)')
+    .option('--flags <n>', 'BPF_F_*')
+    .action(async (type: string, name: string, entries: string, o: CommonOptions & map.MapFlags) =>
+      finish(await map.create(at(o), type, name, entries, o)),
+    );
+  const one = (name: string, what: string): Command => clientCommand(group, name, what).argument('<id>', 'map');
+  one('show', 'one map').action(async (id: string, o: CommonOptions) => finish(await map.showMap(at(o), id)));
+  one('rm', 'delete it').action(async (id: string, o: CommonOptions) => finish(await map.remove(at(o), id)));
+  one('dump', 'what it holds').action(async (id: string, o: CommonOptions) => finish(await map.dump(at(o), id)));
+  const key = ['<key>', '7, 0xff; hex:00ff and str:text are bytes'] as const;
+  one('lookup', 'one element')
+    .argument(...key)
+    .action(async (id: string, k: string, o: CommonOptions) => finish(await map.lookup(at(o), id, k)));
+  one('update', 'write one element')
+    .argument(...key)
+    .argument('<value>', 'like a key; prog_… is a program')
+    .action(async (id: string, k: string, v: string, o: CommonOptions) => finish(await map.update(at(o), id, k, v)));
+  one('delete', 'delete one element')
+    .argument(...key)
+    .action(async (id: string, k: string, o: CommonOptions) => finish(await map.forget(at(o), id, k)));
+  one('records', 'take records out of a ring buffer or perf buffers')
+    .option('--wait <seconds>', 'for a first one', positive)
+    .option('--keep', 'leave them there')
+    .action(async (id: string, o: CommonOptions & { readonly wait?: number; readonly keep?: boolean }) =>
+      finish(await map.records(at(o), id, o)),
+    );
+  for (const command of group.commands) command.exitOverride().copyInheritedSettings(program);
+}
+
 function addServe(program: Command, io: Io, finish: Finish): void {
   program
     .command('serve')
@@ -257,6 +296,7 @@ export async function run(args: readonly string[], io: Io, version: string): Pro
   addLookCommands(program, io, finish);
   addChangeCommands(program, io, finish);
   addBpfCommands(program, io, finish);
+  addMapCommands(program, io, finish);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -17,6 +17,13 @@ import type {
   ExplorationView,
   ImageView,
   KernelsView,
+  MapEntryPage,
+  MapEntryRequest,
+  MapEntryView,
+  MapPage,
+  MapRecords,
+  MapRequest,
+  MapView,
   PlanAnswer,
   PlanRequest,
   PokePage,
@@ -73,6 +80,11 @@ export interface AttachOptions {
   readonly ifMatch?: number;
   /** All sites in the answer, even when there are more than 1,000. */
   readonly allSites?: boolean;
+}
+
+export interface RecordsQuery {
+  readonly max?: number;
+  readonly waitMs?: number;
 }
 
 export interface EventQuery {
@@ -135,6 +147,19 @@ export interface Client {
   program(id: string): Promise<Answer<ProgramView>>;
   programListing(id: string, view: 'xlated' | 'jited'): Promise<Answer<ProgramListingView>>;
   runProgram(id: string, run: ProgramRunRequest): Promise<Answer<ProgramRunAnswer>>;
+  createMap(map: MapRequest): Promise<Answer<MapView>>;
+  deleteMap(id: string): Promise<Answer<MapView>>;
+  maps(query?: PageQuery): Promise<Answer<MapPage>>;
+  map(id: string): Promise<Answer<MapView>>;
+  mapEntries(id: string, query?: PageQuery): Promise<Answer<MapEntryPage>>;
+  /** Keys and values are hex. */
+  mapEntry(id: string, key: string): Promise<Answer<MapEntryView>>;
+  updateMapEntry(id: string, entry: MapEntryRequest): Promise<Answer<MapEntryView>>;
+  deleteMapEntry(id: string, key: string): Promise<Answer<MapView>>;
+  /** Records of a ring buffer or of perf buffers; `waitMs` waits for a first one. */
+  mapRecords(id: string, query?: RecordsQuery): Promise<Answer<MapRecords>>;
+  /** The same, and takes them out. */
+  consumeMapRecords(id: string, query?: RecordsQuery): Promise<Answer<MapRecords>>;
   audit(): Promise<Answer<AuditView>>;
   textMutex(): Promise<Answer<TextMutexView>>;
   /** A file of the kernel, as the kernel prints it. */
@@ -227,6 +252,41 @@ function attachCall(body: AttachRequest, { idempotencyKey, ifMatch, allSites }: 
   return { method: 'POST', path, body, headers };
 }
 
+type MapMethods = Pick<
+  Client,
+  | 'createMap'
+  | 'deleteMap'
+  | 'maps'
+  | 'map'
+  | 'mapEntries'
+  | 'mapEntry'
+  | 'updateMapEntry'
+  | 'deleteMapEntry'
+  | 'mapRecords'
+  | 'consumeMapRecords'
+>;
+
+function mapCalls(json: <T>(call: Call) => Promise<Answer<T>>): MapMethods {
+  const to = <T>(method: string, path: string, query: object = {}, body?: unknown): Promise<Answer<T>> =>
+    json({
+      method,
+      path: withQuery(`/v1/maps${path}`, query as Readonly<Record<string, QueryValue>>),
+      ...(body === undefined ? {} : { body }),
+    });
+  return {
+    createMap: (map) => to('POST', '', {}, map),
+    deleteMap: (id) => to('DELETE', `/${part(id)}`),
+    maps: (query) => to('GET', '', query),
+    map: (id) => to('GET', `/${part(id)}`),
+    mapEntries: (id, query) => to('GET', `/${part(id)}/entries`, query),
+    mapEntry: (id, key) => to('GET', `/${part(id)}/entries/${part(key)}`),
+    updateMapEntry: (id, entry) => to('POST', `/${part(id)}/entries`, {}, entry),
+    deleteMapEntry: (id, key) => to('DELETE', `/${part(id)}/entries/${part(key)}`),
+    mapRecords: (id, query) => to('GET', `/${part(id)}/records`, query),
+    consumeMapRecords: (id, query) => to('DELETE', `/${part(id)}/records`, query),
+  };
+}
+
 /** Makes a client. Throws {@link AddressError} when `server` is no address; nothing is connected yet. */
 export function createClient(options: ClientOptions): Client {
   const { json, plain, stream } = createCaller(options);
@@ -263,6 +323,7 @@ export function createClient(options: ClientOptions): Client {
     program: (id) => get(`/v1/programs/${part(id)}`),
     programListing: (id, view) => get(`/v1/programs/${part(id)}`, { view }),
     runProgram: (id, run) => json({ method: 'POST', path: `/v1/programs/${part(id)}/runs`, body: run }),
+    ...mapCalls(json),
     detach: (id) => json({ method: 'DELETE', path: `/v1/attachments/${part(id)}` }),
     explore: (exploration) => json({ method: 'POST', path: '/v1/explorations', body: exploration }),
     exploration: (id) => get(`/v1/explorations/${part(id)}`),

@@ -500,6 +500,136 @@ export interface LivepatchView {
   }[];
 }
 
+export interface MapEntryPage {
+  readonly items: readonly MapEntryView[];
+  readonly nextCursor: string | null;
+}
+
+export interface MapEntryRequest {
+  /** Hex, keySize bytes */
+  readonly key: string;
+
+  /** Hex, valueSize bytes; of every CPU, where each has its own */
+  readonly value?: string;
+
+  /** One for each CPU */
+  readonly values?: readonly string[];
+
+  /** prog_array: the program */
+  readonly program?: string;
+
+  /** 0 BPF_ANY, 1 BPF_NOEXIST, 2 BPF_EXIST */
+  readonly flags?: number;
+}
+
+export interface MapEntryView {
+  /** Bytes, lower-case hex */
+  readonly key: string;
+  readonly value: string | null;
+  readonly values: readonly string[] | null;
+  readonly program: string | null;
+  readonly stack: readonly string[] | null;
+}
+
+export interface MapPage {
+  readonly items: readonly MapView[];
+  readonly nextCursor: string | null;
+}
+
+export interface MapRecords {
+  readonly records: readonly {
+    /** Where it stands in its ring; it only grows */
+    readonly position: string;
+    readonly cpu: number | null;
+    /** Bytes, lower-case hex */
+    readonly bytes: string;
+  }[];
+
+  /** perf_event_array: records that found no room */
+  readonly lost: number;
+
+  /** Bytes behind them that are still there */
+  readonly available: number;
+}
+
+export interface MapRequest {
+  readonly name: string;
+  readonly type:
+    | 'hash'
+    | 'array'
+    | 'prog_array'
+    | 'perf_event_array'
+    | 'percpu_hash'
+    | 'percpu_array'
+    | 'stack_trace'
+    | 'lru_hash'
+    | 'lru_percpu_hash'
+    | 'ringbuf';
+
+  /** Bytes; 4 without it, 0 for a ring buffer */
+  readonly keySize?: number;
+
+  /** Bytes of one CPU’s value; 4 without it, 0 for a ring buffer */
+  readonly valueSize?: number;
+
+  /** Of a ring buffer: its bytes */
+  readonly maxEntries: number;
+
+  /** BPF_F_* */
+  readonly flags?: number;
+
+  /** Contents of the one element of an array, hex */
+  readonly initial?: string;
+
+  /** No more writes over HTTP (BPF_MAP_FREEZE) */
+  readonly frozen?: boolean;
+}
+
+export interface MapView {
+  readonly id: string;
+
+  /** As bpftool counts them */
+  readonly number: number;
+  readonly name: string;
+  readonly type:
+    | 'hash'
+    | 'array'
+    | 'prog_array'
+    | 'perf_event_array'
+    | 'percpu_hash'
+    | 'percpu_array'
+    | 'stack_trace'
+    | 'lru_hash'
+    | 'lru_percpu_hash'
+    | 'ringbuf';
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+
+  /** BPF_F_* that are set */
+  readonly flags: readonly string[];
+  readonly frozen: boolean;
+
+  /** Values of an element: one for each CPU, or one */
+  readonly cpus: number;
+
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  readonly memory: {
+    /** Bytes that count against the limits */
+    readonly reserved: number;
+    /** Bytes of pages that were written */
+    readonly used: number;
+  };
+  readonly client: string;
+
+  /** ISO 8601 */
+  readonly since: string;
+
+  /** Programs that were loaded with it */
+  readonly programs: readonly string[];
+}
+
 export interface Orphan {
   /** Address, 64 bits, lower-case hex */
   readonly address: string;
@@ -682,6 +812,9 @@ export interface ProgramRequest {
   /** The function that it is for */
   readonly attachTo?: string;
   readonly name?: string;
+
+  /** Maps that instructions name by their place in this list (BPF_PSEUDO_MAP_IDX, BPF_PSEUDO_MAP_IDX_VALUE) */
+  readonly maps?: readonly string[];
 }
 
 export interface ProgramRunAnswer {

@@ -12,6 +12,8 @@ import { Explorations, explorationCalls } from './explorations.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { kernelsView, ruleView } from './kernels.ts';
 import { startOptimizer, waitForKprobeOptimizer } from './kprobe-optimizer.ts';
+import { MapTurn } from './map-turn.ts';
+import { mapCalls } from './maps.ts';
 import { pageOf } from './paging.ts';
 import { siteOf, textView } from './places.ts';
 import { plan, unknownSteps } from './plan.ts';
@@ -133,6 +135,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
   const reaper = new SessionReaper(kernel);
   const stopWorkers = [startTransitionWorker(kernel), startOptimizer(kernel), () => reaper.stop()];
   const programRuns = new ProgramRuns(kernel.clock);
+  const mapTurn = new MapTurn();
   return {
     reset: (caller, all) => reset(kernel, caller, all),
     ...readCalls(kernel),
@@ -143,6 +146,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     ...taskCalls(kernel),
     ...sessionCalls(kernel, reaper),
     ...programCalls(kernel, programRuns),
+    ...mapCalls(kernel, mapTurn),
     detach: (caller, id, detachOptions) => detach(kernel, caller, id, detachOptions),
     plan: (caller, steps, version = world.kernel, planOptions = {}) => {
       const asked = kernel.asVersion(version);

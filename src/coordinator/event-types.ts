@@ -12,5 +12,6 @@ export const EVENT_TYPES = [
   'transition',
   'program',
   'exploration',
+  'map',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];

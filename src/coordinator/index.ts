@@ -10,5 +10,6 @@ export { ForkText } from './plan-text.ts';
 export { COORDINATOR_RULES } from './rules.ts';
 export * from './service.ts';
 export * from './service-explorations.ts';
+export * from './service-maps.ts';
 export * from './service-programs.ts';
 export * from './service-tasks.ts';

@@ -43,7 +43,7 @@ function programView(kernel: Kernel, program: BpfProgram): ProgramView {
       size: bytes.length,
       address: formatAddress(toAddress(world.image.base, program.image?.at ?? RUN_CODE)),
     },
-    maps: [],
+    maps: program.maps.map(({ id }) => id),
     attachments: attachmentsOf(kernel.view(), program),
   };
 }

@@ -5,6 +5,7 @@ import type { Command, CommandTurn } from './command.ts';
 import { detachOne } from './commands.ts';
 import type { Kernel } from './kernel.ts';
 import { finishOptimizer } from './kprobe-optimizer.ts';
+import { DELETE_MAP } from './maps.ts';
 import { UNLOAD_PROGRAM } from './programs.ts';
 import type { Caller, ResetAnswer } from './service.ts';
 import { END_TASK } from './tasks.ts';
@@ -41,6 +42,8 @@ export const RESET: Command<{ readonly all: boolean }, ResetAnswer> = {
     finishOptimizer(turn);
     for (const { id, tenant } of [...kernel.state.programs.values()])
       if (all || tenant === caller.tenant) UNLOAD_PROGRAM.run({ ...turn, caller: asAdmin }, { id });
+    for (const { id, tenant } of [...kernel.state.maps.values()])
+      if (all || tenant === caller.tenant) DELETE_MAP.run({ ...turn, caller: asAdmin }, { id });
     if (all) {
       resetText(held, kernel.text);
       kernel.state = { ...initialState(kernel.world), revisions: kernel.state.revisions };

@@ -8,6 +8,7 @@ import type { CallAnswer, CallRequest } from './call-service.ts';
 import type { EventType } from './event-types.ts';
 import type { KernelsView, RuleView } from './kernels.ts';
 import type { ExplorationCalls } from './service-explorations.ts';
+import type { MapCalls } from './service-maps.ts';
 import type { ProgramCalls } from './service-programs.ts';
 import type { BlameView, ImageView, PokeView, SiteView, SymbolView, TextView } from './service-reads.ts';
 import type { SessionCalls } from './service-sessions.ts';
@@ -269,7 +270,7 @@ export type ReadCalls = Pick<
 >;
 
 /** The one door between HTTP and the kernel. Every fault is returned; a rejected promise is our bug. */
-export interface Coordinator extends TaskCalls, SessionCalls, ProgramCalls, ExplorationCalls {
+export interface Coordinator extends TaskCalls, SessionCalls, ProgramCalls, MapCalls, ExplorationCalls {
   /** The same as it was right after the change that this event belongs to. Needs a journal. */
   readsAt(sequence: number): Promise<Result<ReadCalls>>;
   /** Who changed these bytes, when, and what they hide. */

@@ -29,6 +29,24 @@ export {
   stragglersOf,
 } from './livepatch/describe.ts';
 export { klpHandlerTarget } from './livepatch/stack.ts';
+export {
+  accessProblem,
+  type CreateMapRequest,
+  decideConsume,
+  decideCreateMap,
+  decideDeleteElement,
+  decideDeleteMap,
+  decideMapWrites,
+  decideUpdateElement,
+  MAP_LIMITS,
+  type MapChange,
+  type MapWrite,
+  mapUnknown,
+  programsOfMap,
+  readKey,
+  type UpdateElementRequest,
+} from './maps/decide.ts';
+export type { BpfMap, ProgramMap } from './maps/state.ts';
 export { initialState } from './model/initial-state.ts';
 export {
   type AttachIdentity,
@@ -65,6 +83,7 @@ export {
 } from './program/load.ts';
 export { RULES } from './rules/index.ts';
 export { KERNEL_UNSETTLED } from './rules/kernel.ts';
+export { MAP_ELEMENT } from './rules/map.ts';
 export {
   ATTACHMENT_NOT_YOURS,
   ATTACHMENT_UNKNOWN,

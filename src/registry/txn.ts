@@ -73,6 +73,8 @@ export class Txn {
   optimizer: KernelState['optimizer'];
   trampolines: KernelState['trampolines'];
   programs: KernelState['programs'];
+  maps: KernelState['maps'];
+  readonly nextMap: KernelState['nextMap'];
   arena: ArenaState;
   livepatches: KernelState['livepatches'];
   livepatching: KernelState['livepatching'];
@@ -106,6 +108,8 @@ export class Txn {
     this.optimizer = state.optimizer;
     this.trampolines = state.trampolines.asMutable();
     this.programs = state.programs.asMutable();
+    this.maps = state.maps;
+    this.nextMap = state.nextMap;
     this.arena = {
       ...state.arena,
       free: state.arena.free.asMutable(),
@@ -140,6 +144,8 @@ export class Txn {
       optimizer: this.optimizer,
       trampolines: this.trampolines.asImmutable(),
       programs: this.programs.asImmutable(),
+      maps: this.maps,
+      nextMap: this.nextMap,
       arena: {
         ...this.arena,
         free: this.arena.free.asImmutable(),

@@ -21,6 +21,7 @@ import { eventRoutes } from './routes/events.ts';
 import { explorationRoutes } from './routes/explorations.ts';
 import { imageRoutes } from './routes/image.ts';
 import { kernelRoutes } from './routes/kernels.ts';
+import { mapRoutes } from './routes/maps.ts';
 import { pageRoutes } from './routes/page.ts';
 import { planRoutes } from './routes/plans.ts';
 import { programRoutes } from './routes/programs.ts';
@@ -129,7 +130,7 @@ async function install(app: App): Promise<void> {
     for (const routes of [imageRoutes, kernelRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes])
       routes(scope);
     for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes, taskRoutes]) routes(scope);
-    for (const routes of [callRoutes, sessionRoutes, programRoutes, explorationRoutes]) routes(scope);
+    for (const routes of [callRoutes, sessionRoutes, programRoutes, mapRoutes, explorationRoutes]) routes(scope);
   });
   await installDocs(app);
 }

@@ -18,6 +18,7 @@ import type {
 import { fakeCall } from './calls.fake.ts';
 import { KERNELS, TEXT_MUTEX } from './coordinator.answers.ts';
 import { fakeExplorations } from './explorations.fake.ts';
+import { fakeMaps } from './maps.fake.ts';
 import { fakePast } from './past.fake.ts';
 import { fakePrograms } from './programs.fake.ts';
 import { RULES } from './rules.fake.ts';
@@ -235,6 +236,7 @@ export function createFakeCoordinator(): FakeCoordinator {
     ...fakeTasks(callers),
     ...fakePrograms(callers),
     ...fakeExplorations(callers),
+    ...fakeMaps(callers),
     async detach(caller, id) {
       if (!attachments.has(id)) return unknown(id);
       const refused = denied(caller, id);

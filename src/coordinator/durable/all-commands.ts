@@ -2,6 +2,14 @@ import type { Command } from '../command.ts';
 import { ATTACH, DETACH, SET_ENABLED } from '../commands.ts';
 import { FTRACE_KILL } from '../ftrace-death.ts';
 import { KPROBE_OPTIMIZER } from '../kprobe-optimizer.ts';
+import {
+  CONSUME_MAP_RECORDS,
+  CREATE_MAP,
+  DELETE_MAP,
+  DELETE_MAP_ENTRY,
+  UPDATE_MAP_ENTRY,
+  WRITE_MAPS,
+} from '../maps.ts';
 import { LOAD_PROGRAM, UNLOAD_PROGRAM } from '../programs.ts';
 import { RESET } from '../reset.ts';
 import { END_SESSION, OPEN_SESSION, PIN } from '../sessions.ts';
@@ -29,5 +37,11 @@ export const COMMANDS: ReadonlyMap<string, Command<never, unknown>> = new Map(
     PIN,
     LOAD_PROGRAM,
     UNLOAD_PROGRAM,
+    CREATE_MAP,
+    DELETE_MAP,
+    UPDATE_MAP_ENTRY,
+    DELETE_MAP_ENTRY,
+    CONSUME_MAP_RECORDS,
+    WRITE_MAPS,
   ].map((command) => [command.kind, command]),
 );

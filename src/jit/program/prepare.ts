@@ -1,7 +1,7 @@
 import { ok, type Prng, type Result } from '../../base/index.ts';
 import { type BpfCode, type BpfFunction, decodeBpf, layOutBpf } from '../bpf/index.ts';
 import { type CompiledBpf, type CompileRequest, compileBpf } from '../compile/index.ts';
-import { blindConstants, fixUpBpf } from '../rewrite/index.ts';
+import { blindConstants, fixUpBpf, type MapReference, resolveMaps } from '../rewrite/index.ts';
 
 /** Code with the functions that it consists of; the first is the program. */
 export interface BpfText {
@@ -23,15 +23,17 @@ const moved = (functions: readonly BpfFunction[], startOf: Int32Array): readonly
   functions.map(({ start, end }) => ({ start: startOf[start] as number, end: startOf[end] as number }));
 
 /**
- * Reads bytecode that no verifier has seen or will see: type `raw`, where any well-formed program of RFC 9669 may run. Faults are those of
- * `decodeBpf`, `layOutBpf` and `fixUpBpf`.
+ * Reads bytecode that no verifier has seen or will see: type `raw`, where any well-formed program of RFC 9669 may run. Its instructions name
+ * `maps` by their place in the list. Faults are those of `decodeBpf`, `layOutBpf`, `resolveMaps` and `fixUpBpf`.
  */
-export function prepareRawBpf(bytes: Uint8Array): Result<PreparedBpf> {
+export function prepareRawBpf(bytes: Uint8Array, maps: readonly MapReference[] = []): Result<PreparedBpf> {
   const code = decodeBpf(bytes);
   if (!code.ok) return code;
   const functions = layOutBpf(code.value);
   if (!functions.ok) return functions;
-  return prepareBpf({ code: code.value, functions: functions.value });
+  const resolved = resolveMaps(code.value, maps);
+  if (!resolved.ok) return resolved;
+  return prepareBpf({ code: resolved.value, functions: functions.value });
 }
 
 /** Makes decoded code fit for the compiler; 64-bit immediates are resolved and bounds are checked, if at all, before it comes here. */

@@ -1,3 +1,4 @@
 export * from './blind.ts';
 export type { Rewritten } from './code-builder.ts';
 export * from './fix-up.ts';
+export * from './resolve-maps.ts';

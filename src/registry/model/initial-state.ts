@@ -7,6 +7,8 @@ import type { FtraceOps, KernelState } from './state.ts';
 
 /** Where data objects (struct ftrace_ops, counters, struct bpf_prog) get their addresses: vmalloc space. */
 const DATA_START = 0xffff_c900_0000_0000n;
+/** Memory of BPF maps: vmalloc space, too. */
+const MAPS_START = 0xffff_c910_0000_0000n;
 /** Behind the first 16 MiB of the arena, where boot itself puts thunks on some machines (ITS, docs/boot-patching.md). */
 const GENERATED_CODE_START = 0xffff_ffff_c100_0000n;
 
@@ -46,6 +48,8 @@ export function initialState(world: World): KernelState {
     optimizer: { optimizing: OrderedSet(), unoptimizing: OrderedSet(), freeing: OrderedSet(), isKicked: false },
     trampolines: ImmutableMap(),
     programs: ImmutableMap(),
+    maps: ImmutableMap(),
+    nextMap: { number: 1, address: MAPS_START },
     arena: {
       next: Number(GENERATED_CODE_START - world.image.base),
       free: ImmutableMap(),

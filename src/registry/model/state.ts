@@ -4,6 +4,7 @@
  * request is undone by forgetting it.
  */
 import type { Map as ImmutableMap, Set as ImmutableSet, OrderedSet } from 'immutable';
+import type { BpfMap, ProgramMap } from '../maps/state.ts';
 import type { OwnerKind, RequestTarget } from './request.ts';
 
 /** A dyn_ftrace record: one per ftrace site that was ever touched. */
@@ -152,6 +153,8 @@ export interface BpfProgram {
   /** Hex, 8 bytes an instruction: all that it is; instructions and machine code follow from it. */
   readonly bytecode: string;
   readonly insns: number;
+  /** Maps that it was loaded with, in the order in which its instructions count them. */
+  readonly maps: readonly ProgramMap[];
   /** Address of struct bpf_prog. */
   readonly prog: bigint;
   /** Its machine code in the arena; undefined for a program that does not run in the kernel. */
@@ -364,6 +367,9 @@ export interface KernelState {
   readonly optimizer: OptimizerState;
   readonly trampolines: ImmutableMap<number, BpfTrampoline>;
   readonly programs: ImmutableMap<string, BpfProgram>;
+  readonly maps: ImmutableMap<string, BpfMap>;
+  /** Number and lowest address of the next map. */
+  readonly nextMap: { readonly number: number; readonly address: bigint };
   readonly arena: ArenaState;
   /** Livepatched functions: offset of the old function → its stack of replacements. */
   readonly livepatches: ImmutableMap<number, LivepatchedFunction>;

@@ -15,6 +15,7 @@ import {
 import { dataObject, install, remove } from '../arena.ts';
 import { allLinks, bpfOpsFunc } from '../bpf/trampoline.ts';
 import { type DecisionOf, guarded, refused } from '../decision.ts';
+import { programMaps, withoutProgram } from '../maps/program-maps.ts';
 import type { AttachIdentity } from '../model/request.ts';
 import type { BpfProgram, BpfProgramType, KernelState } from '../model/state.ts';
 import { PROGRAM_IN_USE, PROGRAM_LIMIT, PROGRAM_TYPE, PROGRAM_UNKNOWN, programFault } from '../rules/program.ts';
@@ -37,6 +38,8 @@ export interface LoadProgramRequest {
   /** The function that it is for; without it, any that its type attaches to. */
   readonly attachTo?: string;
   readonly name?: string;
+  /** Ids of the maps that instructions name by their place in this list (BPF_PSEUDO_MAP_IDX). */
+  readonly maps?: readonly string[];
 }
 
 export type ProgramDecision = DecisionOf<{ readonly program: BpfProgram }>;
@@ -48,7 +51,7 @@ const JITED = new WeakMap<BpfProgram, JitedBpf>();
 export function preparedProgram(program: BpfProgram): PreparedBpf {
   const known = PREPARED.get(program);
   if (known !== undefined) return known;
-  const prepared = prepareRawBpf(fromHex(program.bytecode) ?? new Uint8Array());
+  const prepared = prepareRawBpf(fromHex(program.bytecode) ?? new Uint8Array(), program.maps);
   invariant(prepared.ok, () => `${program.id} was loaded and cannot be read`);
   PREPARED.set(program, prepared.value);
   return prepared.value;
@@ -90,7 +93,9 @@ function loaded(txn: Txn, request: LoadProgramRequest, identity: AttachIdentity)
   if (txn.programs.size >= PROGRAMS_MAX)
     return err(refuse(PROGRAM_LIMIT, { detail: `${PROGRAMS_MAX} programs are loaded.` }));
   const bytes = fromHex(request.bytecode) ?? new Uint8Array();
-  const prepared = prepareRawBpf(bytes);
+  const maps = programMaps(txn, request.maps ?? [], identity);
+  if (!maps.ok) return maps;
+  const prepared = prepareRawBpf(bytes, maps.value);
   if (!prepared.ok) return err(programFault(prepared.fault));
   const trial = compile(txn.world, prepared.value, request.type, txn.arena.next);
   if (!trial.ok) return err(programFault(trial.fault));
@@ -112,6 +117,7 @@ function loaded(txn: Txn, request: LoadProgramRequest, identity: AttachIdentity)
     sinceMs: identity.nowMs,
     bytecode: request.bytecode,
     insns: bytes.length / BPF_INSN_SIZE,
+    maps: maps.value,
     prog: dataObject(txn, BPF_PROG_SIZE),
     image: at === undefined ? undefined : { at, size },
   };
@@ -176,6 +182,7 @@ export const decideUnloadProgram = (
       return err(refuse(PROGRAM_IN_USE, { detail, holders: txn.holders(users) }));
     }
     if (program.image !== undefined) remove(txn, program.image.at, ['rcu_tasks_trace', 'rcu']);
+    txn.maps = withoutProgram(txn.maps, program.prog);
     txn.programs.delete(id);
     return ok(program);
   });

@@ -6,6 +6,7 @@ import { KERNEL_RULES } from './kernel.ts';
 import { KGDB_RULES } from './kgdb.ts';
 import { KPROBE_RULES } from './kprobe.ts';
 import { LIVEPATCH_RULES } from './livepatch.ts';
+import { MAP_RULES } from './map.ts';
 import { PROGRAM_RULES } from './program.ts';
 import { REQUEST_RULES } from './request.ts';
 import type { Rule } from './rule.ts';
@@ -27,6 +28,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     ...TASK_RULES,
     ...BPF_RULES,
     ...PROGRAM_RULES,
+    ...MAP_RULES,
     ...JUMP_LABEL_RULES,
     ...STATIC_CALL_RULES,
     ...TRACEPOINT_RULES,

@@ -1,4 +1,5 @@
 import { type Fault, invariant } from '../../base/index.ts';
+import { MAP_RULES } from './map.ts';
 import type { Rule } from './rule.ts';
 
 const VERIFIER = 'do_check, kernel/bpf/verifier.c (6.12)';
@@ -208,7 +209,7 @@ export const PROGRAM_RULES: readonly Rule[] = [
   PROGRAM_LIMIT,
 ];
 
-const BY_ID = new Map(PROGRAM_RULES.map((rule) => [rule.id, rule]));
+const BY_ID = new Map([...PROGRAM_RULES, ...MAP_RULES].map((rule) => [rule.id, rule]));
 
 /** A fault of the compiler's room, with what its rule advises. */
 export function programFault(fault: Fault): Fault {

@@ -1,0 +1,183 @@
+/** BPF maps over HTTP, with the real coordinator on the built-in kernel. */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { ok, seededPrng, systemClock } from '../../src/base/index.ts';
+import { createClient } from '../../src/client/index.ts';
+import {
+  createCoordinator,
+  type MapEntryView,
+  type MapRecords,
+  type MapView,
+  type Page,
+  type Problem,
+  type ProgramView,
+} from '../../src/coordinator/index.ts';
+import { createLogger, type RunningService, startService } from '../../src/server/index.ts';
+import { builtinImage } from '../support/images.ts';
+
+let service: RunningService;
+
+before(async () => {
+  const image = await builtinImage();
+  service = await startService({
+    listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    log: createLogger('silent'),
+    open: async () => ok(createCoordinator({ image, strictness: 'safe', clock: systemClock, prng: seededPrng(1) })),
+  });
+});
+after(() => service.stop('the test ends'));
+
+async function ask<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<{ readonly status: number; readonly body: T & Problem }> {
+  const response = await fetch(`${service.address}${path}`, {
+    method,
+    ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+  });
+  return { status: response.status, body: (await response.json()) as T & Problem };
+}
+
+async function create(request: object): Promise<MapView> {
+  const { status, body } = await ask<MapView>('POST', '/v1/maps', { name: 'm', maxEntries: 4, ...request });
+  assert.equal(status, 201, JSON.stringify(body));
+  return body;
+}
+
+const key = (n: number): string => `${n.toString(16).padStart(2, '0')}000000`;
+
+describe('maps over HTTP', () => {
+  it('are made, listed, written, read page by page and deleted', async () => {
+    const { id, number, memory, type } = await create({ type: 'hash', valueSize: 2 });
+    assert.ok(number > 0 && memory.reserved >= 8192 && type === 'hash');
+    for (let n = 0; n < 4; n++) {
+      const { status, body } = await ask<MapEntryView>('POST', `/v1/maps/${id}/entries`, {
+        key: key(n),
+        value: `0${n}ff`,
+      });
+      assert.deepEqual([status, body.value], [200, `0${n}ff`]);
+    }
+    const full = await ask('POST', `/v1/maps/${id}/entries`, { key: key(9), value: '0000' });
+    assert.deepEqual([full.status, full.body.errno, full.body.rule], [409, 'E2BIG', 'bpf.map.element']);
+    const exists = await ask('POST', `/v1/maps/${id}/entries`, { key: key(1), value: '0000', flags: 1 });
+    assert.deepEqual([exists.status, exists.body.errno], [409, 'EEXIST']);
+    const short = await ask('POST', `/v1/maps/${id}/entries`, { key: '00', value: '0000' });
+    assert.deepEqual([short.status, short.body.rule], [422, 'map.sizes']);
+
+    const seen: string[] = [];
+    let cursor = '';
+    do {
+      const { body } = await ask<Page<MapEntryView>>('GET', `/v1/maps/${id}/entries?limit=3${cursor}`);
+      seen.push(...body.items.map((entry) => `${entry.key}=${entry.value}`));
+      cursor = body.nextCursor === null ? '' : `&cursor=${body.nextCursor}`;
+    } while (cursor !== '');
+    assert.deepEqual(
+      seen.sort(),
+      [0, 1, 2, 3].map((n) => `${key(n)}=0${n}ff`),
+    );
+
+    assert.equal((await ask<MapEntryView>('GET', `/v1/maps/${id}/entries/${key(2)}`)).body.value, '02ff');
+    assert.equal((await ask('DELETE', `/v1/maps/${id}/entries/${key(2)}`)).status, 200);
+    assert.deepEqual((await ask('GET', `/v1/maps/${id}/entries/${key(2)}`)).body.errno, 'ENOENT');
+    const listed = await ask<Page<MapView>>('GET', '/v1/maps');
+    assert.ok(listed.body.items.some((map) => map.id === id));
+    assert.equal((await ask('DELETE', `/v1/maps/${id}`)).status, 200);
+    assert.deepEqual((await ask('GET', `/v1/maps/${id}`)).status, 404);
+  });
+
+  it('have a value for each CPU where the type says so', async () => {
+    const { id, cpus } = await create({ type: 'percpu_array', valueSize: 1 });
+    assert.equal(cpus, 4);
+    const values = ['01', '02', '03', '04'];
+    const { body } = await ask<MapEntryView>('POST', `/v1/maps/${id}/entries`, { key: key(1), values });
+    assert.deepEqual([body.value, body.values], [null, values]);
+    const entries = await ask<Page<MapEntryView>>('GET', `/v1/maps/${id}/entries`);
+    assert.deepEqual(entries.body.items[0]?.values, ['00', '00', '00', '00']);
+    await ask('POST', `/v1/maps/${id}/entries`, { key: key(0), value: '09' });
+    const one = await ask<MapEntryView>('GET', `/v1/maps/${id}/entries/${key(0)}`);
+    assert.deepEqual(one.body.values, ['09', '09', '09', '09']);
+  });
+
+  it('are refused by what bpf(2) refuses, and by what a client may have', async () => {
+    const refused = async (request: object): Promise<readonly [number, string, string]> => {
+      const { status, body } = await ask('POST', '/v1/maps', { name: 'm', maxEntries: 4, ...request });
+      return [status, body.errno, body.rule];
+    };
+    assert.deepEqual(await refused({ type: 'array', keySize: 8 }), [422, 'EINVAL', 'bpf.map.attributes']);
+    assert.deepEqual(await refused({ type: 'ringbuf', maxEntries: 5000 }), [422, 'EINVAL', 'bpf.map.attributes']);
+    assert.deepEqual(await refused({ type: 'hash', valueSize: 4 << 20 }), [422, 'E2BIG', 'bpf.map.attributes']);
+    assert.deepEqual(await refused({ type: 'ringbuf', maxEntries: 1 << 26 }), [422, 'ENOMEM', 'map.limit']);
+    assert.equal((await refused({ type: 'devmap' }))[0], 400);
+    const large: string[] = [];
+    for (;;) {
+      const { status, body } = await ask<MapView>('POST', '/v1/maps', {
+        name: 'm',
+        type: 'ringbuf',
+        maxEntries: 1 << 24,
+      });
+      if (status !== 201) {
+        assert.equal(body.rule, 'map.limit');
+        break;
+      }
+      large.push(body.id);
+    }
+    assert.ok(large.length >= 3);
+    for (const id of large) assert.equal((await ask('DELETE', `/v1/maps/${id}`)).status, 200);
+  });
+
+  it('hold constants that are frozen, and programs until those are unloaded', async () => {
+    const rodata = await create({
+      type: 'array',
+      maxEntries: 1,
+      valueSize: 8,
+      flags: 128,
+      initial: '2a',
+      frozen: true,
+    });
+    assert.deepEqual(rodata.flags, ['BPF_F_RDONLY_PROG']);
+    const frozen = await ask('POST', `/v1/maps/${rodata.id}/entries`, { key: key(0), value: '00'.repeat(8) });
+    assert.deepEqual([frozen.status, frozen.body.rule], [403, 'bpf.map.access']);
+    const programs = await create({ type: 'prog_array' });
+    // r0 = map value 0; r0 = *(u8 *)r0; exit
+    const bytecode = '18600000000000000000000000000000' + '7100000000000000' + '9500000000000000';
+    const loaded = await ask<ProgramView>('POST', '/v1/programs', { type: 'fentry', bytecode, maps: [rodata.id] });
+    assert.deepEqual([loaded.status, loaded.body.maps], [201, [rodata.id]]);
+    const held = await ask('DELETE', `/v1/maps/${rodata.id}`);
+    assert.deepEqual([held.status, held.body.rule], [409, 'map.in-use']);
+    const program = loaded.body.id;
+    const set = await ask<MapEntryView>('POST', `/v1/maps/${programs.id}/entries`, { key: key(2), program });
+    assert.deepEqual([set.status, set.body.program], [200, program]);
+    assert.equal((await ask('DELETE', `/v1/programs/${program}`)).status, 200);
+    const left = await ask<Page<MapEntryView>>('GET', `/v1/maps/${programs.id}/entries`);
+    assert.deepEqual(left.body.items, []);
+  });
+
+  it('that are rings wait for a record as long as asked', async () => {
+    const { id } = await create({ type: 'ringbuf', maxEntries: 4096 });
+    const began = performance.now();
+    const { body } = await ask<MapRecords>('GET', `/v1/maps/${id}/records?waitMs=200`);
+    assert.deepEqual(body.records, []);
+    assert.ok(performance.now() - began >= 190);
+    const hash = await create({ type: 'hash' });
+    assert.equal((await ask('GET', `/v1/maps/${hash.id}/records`)).body.rule, 'bpf.map.element');
+  });
+
+  it('go with a reset, and are what the client says', async () => {
+    const client = createClient({ server: service.address });
+    const made = await client.createMap({ name: 'counts', type: 'lru_hash', maxEntries: 2 });
+    assert.ok(made.ok);
+    const { id } = made.value;
+    assert.ok((await client.updateMapEntry(id, { key: key(1), value: key(7) })).ok);
+    const page = await client.mapEntries(id);
+    assert.ok(page.ok);
+    assert.deepEqual(
+      page.value.items.map((entry) => entry.value),
+      [key(7)],
+    );
+    assert.ok((await client.reset()).ok);
+    const none = await client.maps();
+    assert.ok(none.ok);
+    assert.deepEqual(none.value.items, []);
+  });
+});
