@@ -5,6 +5,7 @@ import { bpfConformancePlugin } from './commands/bpf.ts';
 import { type CallFlags, call, callFlags } from './commands/call.ts';
 import * as change from './commands/change.ts';
 import { events } from './commands/events.ts';
+import { type ExploreFlags, explore } from './commands/explore.ts';
 import * as journal from './commands/journal.ts';
 import * as look from './commands/look.ts';
 import * as map from './commands/map.ts';
@@ -64,6 +65,32 @@ function addJournal(program: Command, io: Io, finish: Finish): void {
     .option(json, 'print the answer as JSON')
     .action(async (file: string, dir: string, o: CommonOptions) => finish(await journal.importFrom(io, file, dir, o)));
   for (const command of group.commands) command.exitOverride().copyInheritedSettings(program);
+}
+
+function addExplore(program: Command, io: Io, finish: Finish): void {
+  program
+    .command('explore')
+    .description('try every interleaving of a scenario, in this process; docs/explore.md')
+    .argument('<file>', 'the scenario, or its name in examples/explorations')
+    .option('--mutant <name>', 'put in a known bug (docs/mutants)')
+    .option('--fetch <model>', 'how stale CPUs may fetch: weak, quad, line, sc')
+    .addOption(
+      new Option('--strategy <how>', 'what is tried')
+        .choices(['exhaustive', 'breadth', 'random', 'pct'])
+        .default('exhaustive'),
+    )
+    .option('--seed <n>', 'random, pct', positive, 1)
+    .option('--schedules <n>', 'random, pct: how many', positive, 100_000)
+    .option('--changes <n>', 'pct: places where priorities change', positive, 3)
+    .option('--replay <schedule>', 'run this one schedule')
+    .option('--max-states <n>', 'give up behind so many', positive, 20_000_000)
+    .option('--max-seconds <n>', 'give up then', positive, 1800)
+    .option('--unreduced', 'every boundary between instructions is a step, and equal CPUs stay apart')
+    .option('--trace <path>', 'write the run that is shown, as SVG or (.json) as JSON')
+    .option('--checkpoint <path>', 'where to leave what a later run goes on from (default NAME.checkpoint)')
+    .option('--resume <path>', 'go on from there')
+    .option('--json', 'print the answer as JSON')
+    .action(async (file: string, o: ExploreFlags) => finish(await explore(io, file, o)));
 }
 
 function addLookCommands(program: Command, io: Io, finish: Finish): void {
@@ -293,6 +320,7 @@ export async function run(args: readonly string[], io: Io, version: string): Pro
     .configureOutput({ writeOut: io.out, writeErr: io.err, outputError: () => {} });
   addServe(program, io, finish);
   addJournal(program, io, finish);
+  addExplore(program, io, finish);
   addLookCommands(program, io, finish);
   addChangeCommands(program, io, finish);
   addBpfCommands(program, io, finish);

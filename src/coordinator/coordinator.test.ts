@@ -304,7 +304,7 @@ const CASES: Readonly<Record<string, (coordinator: Coordinator) => Promise<{ rea
 const BY_RUNNING = ['program.runs-busy'];
 
 /** Theirs, too: test/coordinator/explorations.test.ts. */
-const BY_EXPLORING = ['exploration.not-yours', 'exploration.scenario.invalid', 'exploration.unknown'];
+const BY_EXPLORING = ['no-trace', 'not-yours', 'scenario.invalid', 'unknown'].map((name) => `exploration.${name}`);
 
 /** No caller of the coordinator gives a deadline yet, and none works inside another's turn; textpoke's tests have these. */
 const BY_TEXTPOKE = ['text-mutex.deadline', 'text-mutex.reentered'];

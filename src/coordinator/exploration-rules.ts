@@ -22,6 +22,16 @@ export const EXPLORATION_NOT_YOURS: Rule = {
   remedies: ['Ask its client, or use an administrator’s token.'],
 };
 
+export const EXPLORATION_NO_TRACE: Rule = {
+  ...COMMON,
+  id: 'exploration.no-trace',
+  title: 'The exploration has no trace',
+  errno: 'ENOENT',
+  what: 'A picture is asked for of an exploration that still runs, or that came to no run worth showing.',
+  why: 'Only a schedule that shows a fault, or one that was replayed, has a trace; where everything holds there are as many runs as schedules.',
+  remedies: ['Wait until its `state` is `done`; explore with the strategy `replay` to see one schedule.'],
+};
+
 export const EXPLORATION_SCENARIO: Rule = {
   ...COMMON,
   id: 'exploration.scenario.invalid',
@@ -45,6 +55,7 @@ export const EXPLORATION_QUOTA: Rule = {
 export const EXPLORATION_RULES: readonly Rule[] = [
   EXPLORATION_UNKNOWN,
   EXPLORATION_NOT_YOURS,
+  EXPLORATION_NO_TRACE,
   EXPLORATION_SCENARIO,
   EXPLORATION_QUOTA,
 ];

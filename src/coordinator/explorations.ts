@@ -11,9 +11,11 @@ import {
   ScenarioError,
   startExploration,
   type ThreadEnd,
+  traceSvg,
 } from '../explore/index.ts';
 import { refuse } from '../registry/index.ts';
 import {
+  EXPLORATION_NO_TRACE,
   EXPLORATION_NOT_YOURS,
   EXPLORATION_QUOTA,
   EXPLORATION_SCENARIO,
@@ -128,6 +130,16 @@ export class Explorations {
     return entry === undefined ? this.#unknown(id) : ok(viewOf(entry));
   }
 
+  /** SVG. */
+  picture(id: string): Result<string> {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return this.#unknown(id);
+    const { end, job } = entry;
+    if (end?.trace !== undefined) return ok(traceSvg(end.trace, job.scenario.name));
+    const state = end === undefined ? 'still runs' : 'has no run to show';
+    return err(refuse(EXPLORATION_NO_TRACE, { detail: `${id} ${state}.` }));
+  }
+
   async delete(caller: Caller, id: string): Promise<Result<ExplorationSummary>> {
     const entry = this.#entries.get(id);
     if (entry === undefined) return this.#unknown(id);
@@ -226,5 +238,6 @@ export const explorationCalls = (explorations: Explorations): ExplorationCalls =
   newExploration: (caller, request) => explorations.begin(caller, request),
   explorations: (query) => explorations.list(query),
   exploration: (id) => explorations.one(id),
+  explorationPicture: (id) => explorations.picture(id),
   deleteExploration: (caller, id) => explorations.delete(caller, id),
 });

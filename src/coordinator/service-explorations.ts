@@ -74,6 +74,8 @@ export interface ExplorationCalls {
   newExploration(caller: Caller, request: ExplorationRequest): Result<ExplorationView>;
   explorations(query: PageRequest): Result<Page<ExplorationSummary>>;
   exploration(id: string): Result<ExplorationView>;
+  /** Its trace as SVG. */
+  explorationPicture(id: string): Result<string>;
   /** Stops it, when it runs, and forgets it. */
   deleteExploration(caller: Caller, id: string): Promise<Result<ExplorationSummary>>;
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../base/index.ts';
+import { type Clock, invariant } from '../base/index.ts';
 import { TextMutex } from '../textpoke/index.ts';
 import { ScenarioError } from './scenario/assemble.ts';
 import type { Scenario } from './scenario/scenario.ts';
@@ -9,6 +9,7 @@ import { replay } from './search/replay.ts';
 import { Pct, SampleSearch, uniform } from './search/sample.ts';
 import { shrink } from './search/shrink.ts';
 import type { Violation } from './search/space.ts';
+import { runTwice } from './search/twice.ts';
 import { type Trace, traceOf } from './trace/trace.ts';
 import type { Mutation } from './world/mutation.ts';
 import { World } from './world/world.ts';
@@ -76,12 +77,33 @@ export async function explore(request: ExploreRequest, hooks: ExploreHooks): Pro
   const run = await mutex.run({ client: 'explore', what: request.scenario.name }, async (held) => {
     const { scenario, mutation, isUnreduced = false } = request;
     const options = { held, scenario, isUnreduced, isAsymmetric: isUnreduced };
-    const world = new World(mutation === undefined ? options : { ...options, mutation });
-    if (request.strategy.kind === 'replay') return replayed(world, request.strategy.schedule);
-    return searched(world, request, hooks);
+    const makeWorld = (): World => new World(mutation === undefined ? options : { ...options, mutation });
+    if (request.strategy.kind === 'replay') return replayed(makeWorld(), request.strategy.schedule);
+    checkDeterminism(makeWorld);
+    const done = await searched(makeWorld(), request, hooks);
+    checkCounterexample(makeWorld, done);
+    return done;
   });
   if (!run.ok) throw new Error(run.fault.detail);
   return run.value;
+}
+
+/** Small: it is done before every search. The tests run more of them. */
+const TWICE = { seed: 1, schedules: 2, stepsMax: 60 } as const;
+
+/** A search is worth nothing when a schedule does not decide what happens. */
+function checkDeterminism(makeWorld: () => World): void {
+  const divergence = runTwice(makeWorld, TWICE);
+  invariant(divergence === undefined, () => `a schedule that ran twice came to two ends: ${divergence?.what}`);
+}
+
+/** What was found in a world that has seen millions of states must be there in one that has seen none. */
+function checkCounterexample(makeWorld: () => World, { violation, shrunk }: Exploration): void {
+  if (violation === undefined || shrunk === undefined) return;
+  const world = makeWorld();
+  const again = replay(world, parseSchedule(world.actors, shrunk) ?? []).violation;
+  const isSame = again?.property === violation.property && again.detail === violation.detail;
+  invariant(isSame, () => `${shrunk} was ${violation.detail} and then ${again?.detail ?? 'nothing'}`);
 }
 
 const NO_FIGURES: SearchFigures = { states: 0, steps: 0, schedules: 0, depthMax: 0 };

@@ -1,3 +1,4 @@
+export { FETCH_MODELS, type FetchModelName } from '../cpu/index.ts';
 export {
   type Exploration,
   type ExploreHooks,
@@ -19,7 +20,8 @@ export {
   type Scenario,
 } from './scenario/scenario.ts';
 export { parseSchedule, printSchedule, type Schedule } from './schedule/schedule.ts';
-export { type ExhaustiveCheckpoint, ExhaustiveSearch } from './search/exhaustive.ts';
+export { decodeCheckpoint, encodeCheckpoint } from './search/checkpoint-file.ts';
+export { CheckpointError, type ExhaustiveCheckpoint, ExhaustiveSearch } from './search/exhaustive.ts';
 export type { Search, SearchFigures, SearchOutcome } from './search/outcome.ts';
 export { replay } from './search/replay.ts';
 export { Pct, SampleSearch, uniform } from './search/sample.ts';
@@ -28,6 +30,7 @@ export type { Space, Step, Violation } from './search/space.ts';
 export { type Divergence, runTwice } from './search/twice.ts';
 export { type RunningExploration, startExploration } from './thread/exploration-thread.ts';
 export type { ExplorationJob, ThreadEnd } from './thread/protocol.ts';
+export { traceSvg } from './trace/svg.ts';
 export type { Trace, TraceStep } from './trace/trace.ts';
 export { type Mutation, UNCHANGED } from './world/mutation.ts';
 export { World, type WorldOptions } from './world/world.ts';

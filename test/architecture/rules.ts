@@ -30,6 +30,9 @@ const SERVE = 'src/cli/serve.ts';
 /** Works on a journal that no service uses, so there is nobody to ask over HTTP. */
 const JOURNAL_COMMANDS = 'src/cli/commands/journal.ts';
 
+/** Explores in its own process: minutes of work for one person's answer, and Ctrl-C is theirs. */
+const EXPLORE_COMMAND = 'src/cli/commands/explore.ts';
+
 const roomOf = (path: string): string | undefined => /^src\/([^/]+)\//.exec(path)?.[1];
 
 function mayImport(from: string, to: string, path: string): boolean {
@@ -37,6 +40,7 @@ function mayImport(from: string, to: string, path: string): boolean {
     return ROOMS.indexOf(to as never) > ROOMS.indexOf(from as never);
   if (path === SERVE && to === 'server') return true;
   if (path === JOURNAL_COMMANDS && to === 'journal') return true;
+  if (path === EXPLORE_COMMAND && (to === 'explore' || to === 'base')) return true;
   const only = ONLY[from];
   if (only !== undefined) return only.includes(to);
   if (to === 'client') return false;

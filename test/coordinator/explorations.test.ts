@@ -75,6 +75,8 @@ describe('explorations', () => {
       });
       assert.equal(again.result?.counterexample?.detail, result.counterexample?.detail);
       assert.deepEqual(again.trace, found.trace);
+      const picture = coordinator.explorationPicture(found.id);
+      assert.match(picture.ok ? picture.value : '', /^<svg [\s\S]*no-mix: /);
       const events = eventsOf(coordinator, found.id);
       assert.deepEqual([events[0]?.['what'], events.at(-1)?.['what']], ['started', 'done']);
       assert.equal(events.at(-1)?.['property'], 'no-mix');
@@ -83,13 +85,15 @@ describe('explorations', () => {
 
   it('holds for every schedule, with the same number of states as in a process of its own', async () => {
     await withCoordinator(async (coordinator) => {
-      const { result, progress, trace } = await explored(coordinator, {
+      const { id, result, progress, trace } = await explored(coordinator, {
         scenario: loadScenario('int3-call'),
         strategy: EXHAUSTIVE,
       });
       assert.deepEqual([result?.outcome, result?.exhaustive, result?.counterexample], ['holds', true, null]);
       assert.equal(progress.states, 9915);
       assert.equal(trace, null);
+      const picture = coordinator.explorationPicture(id);
+      assert.equal(picture.ok ? 'drawn' : picture.fault.rule, 'exploration.no-trace');
     });
   });
 

@@ -2,7 +2,10 @@
 import { err, ok } from '../../src/base/index.ts';
 import type { Caller, Coordinator, ExplorationView } from '../../src/coordinator/index.ts';
 
-type Explorations = Pick<Coordinator, 'newExploration' | 'explorations' | 'exploration' | 'deleteExploration'>;
+type Explorations = Pick<
+  Coordinator,
+  'newExploration' | 'explorations' | 'exploration' | 'explorationPicture' | 'deleteExploration'
+>;
 
 const TIME = '2026-01-01T00:00:00.000Z';
 const PROGRESS = { states: 10, steps: 20, schedules: 3, depthMax: 0, elapsedMs: 5 } as const;
@@ -69,6 +72,7 @@ export function fakeExplorations(callers: Caller[]): Explorations {
       views.set(id, { ...view, state: 'done', result: RESULT, trace: TRACE });
       return ok(view);
     },
+    explorationPicture: (id) => (views.has(id) ? ok('<svg xmlns="http://www.w3.org/2000/svg"/>\n') : unknown(id)),
     async deleteExploration(_caller, id) {
       const view = views.get(id);
       if (view === undefined) return unknown(id);

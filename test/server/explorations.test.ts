@@ -26,6 +26,9 @@ test('begun: 202 with Location; followed until it is done; listed; deleted', asy
   assert.equal(done.state, 'done');
   assert.equal(done.result.counterexample.property, 'no-mix');
   assert.equal(done.trace.steps[0].what, 'stores int3 at 0x1000');
+  const picture = await get('/v1/explorations/expl_1/trace.svg');
+  assert.equal(picture.headers['content-type'], 'image/svg+xml');
+  assert.match(picture.body, /^<svg /);
   assert.equal((await get('/v1/explorations')).json().items[0].id, 'expl_1');
   const deleted = await app.inject({ method: 'DELETE', url: '/v1/explorations/expl_1' });
   assert.equal(deleted.json().state, 'deleted');

@@ -12,10 +12,12 @@ export interface ExhaustiveOptions {
   readonly depthMax?: number;
 }
 
-/** What an interrupted search goes on from. */
+/**
+ * What an interrupted search goes on from. States are not in it, only how each was come to: a new space numbers the parts of its states anew, and
+ * takes the same steps again. That is less than one step for each state, where the search took one for each way to it.
+ */
 export interface ExhaustiveCheckpoint {
-  readonly width: number;
-  readonly words: Int32Array;
+  /** By state, in the order in which they were found: the state it was found from and the step; the first has -1 and 0. */
   readonly parents: Int32Array;
   readonly stepsTaken: Int32Array;
   readonly waiting: Int32Array;
@@ -26,6 +28,14 @@ export interface ExhaustiveCheckpoint {
   /** There are longer schedules than are tried. */
   readonly isCut: boolean;
   readonly figures: SearchFigures;
+}
+
+/** The steps of a checkpoint do not lead to new states here: it is of another scenario, or of another version of this program. */
+export class CheckpointError extends Error {
+  constructor() {
+    super('the checkpoint is of another scenario, or of another version');
+    this.name = 'CheckpointError';
+  }
 }
 
 export const STATES_MAX = 20_000_000;
@@ -72,10 +82,8 @@ export class ExhaustiveSearch implements Search {
       this.#waiting.push(this.#seen.add(this.#after, -1, 0));
       return;
     }
-    invariant(checkpoint.width === space.width, 'a checkpoint of another scenario');
-    const { words, parents, stepsTaken } = checkpoint;
-    this.#seen = StateSet.restore(space.width, { words, parents, steps: stepsTaken });
-    this.#waiting = [...checkpoint.waiting];
+    this.#retrace(checkpoint);
+    this.#waiting = Array.from(checkpoint.waiting);
     this.#next = checkpoint.next;
     this.#depth = checkpoint.depth;
     this.#levelEnd = checkpoint.levelEnd;
@@ -84,15 +92,35 @@ export class ExhaustiveSearch implements Search {
     this.#schedules = checkpoint.figures.schedules;
   }
 
+  /** Every state again, in the order of their numbers, each by the step that first led to it. */
+  #retrace({ parents, stepsTaken }: ExhaustiveCheckpoint): void {
+    const space = this.#space;
+    const state = this.#state;
+    const after = this.#after;
+    for (let number = 0; number < parents.length; number++) {
+      const parent = parents[number] ?? -1;
+      const step = stepsTaken[number] ?? 0;
+      if (number === 0) space.initial(after);
+      else {
+        if (parent < 0 || parent >= number) throw new CheckpointError();
+        this.#seen.read(parent, state);
+        space.steps(state, this.#enabled);
+        if (!this.#enabled.includes(step) || space.apply(state, step, after) !== 0) throw new CheckpointError();
+      }
+      space.normalise?.(after);
+      if (this.#seen.add(after, parent, step) !== number) throw new CheckpointError();
+    }
+  }
+
   get figures(): SearchFigures {
     return { states: this.#seen.size, steps: this.#steps, schedules: this.#schedules, depthMax: this.#depth };
   }
 
   checkpoint(): ExhaustiveCheckpoint {
-    const { words, parents, steps } = this.#seen.save();
+    const { parents, steps } = this.#seen.save();
     const waiting = Int32Array.from(this.#waiting);
     const place = { next: this.#next, depth: this.#depth, levelEnd: this.#levelEnd, isCut: this.#isCut };
-    return { width: this.#space.width, words, parents, stepsTaken: steps, waiting, ...place, figures: this.figures };
+    return { parents, stepsTaken: steps, waiting, ...place, figures: this.figures };
   }
 
   advance(steps: number): SearchOutcome | undefined {

@@ -1,5 +1,3 @@
-import { invariant } from '../../base/index.ts';
-
 const NONE = -1;
 
 /**
@@ -64,24 +62,9 @@ export class StateSet {
     return this.#steps[number] ?? 0;
   }
 
-  /** What is needed to go on later. */
-  save(): { readonly words: Int32Array; readonly parents: Int32Array; readonly steps: Int32Array } {
-    return {
-      words: this.#words.slice(0, this.#size * this.width),
-      parents: this.#parents.slice(0, this.#size),
-      steps: this.#steps.slice(0, this.#size),
-    };
-  }
-
-  static restore(width: number, saved: ReturnType<StateSet['save']>): StateSet {
-    const set = new StateSet(width);
-    const state = new Int32Array(width);
-    for (let number = 0; number < saved.parents.length; number++) {
-      for (let i = 0; i < width; i++) state[i] = saved.words[number * width + i] ?? 0;
-      const added = set.add(state, saved.parents[number] ?? NONE, saved.steps[number] ?? 0);
-      invariant(added === number, 'a checkpoint with a state twice');
-    }
-    return set;
+  /** How each state was come to, in the order of their numbers. */
+  save(): { readonly parents: Int32Array; readonly steps: Int32Array } {
+    return { parents: this.#parents.slice(0, this.#size), steps: this.#steps.slice(0, this.#size) };
   }
 
   #equals(number: number, state: Int32Array): boolean {

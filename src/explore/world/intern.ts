@@ -29,3 +29,15 @@ export class Interner<T> {
     return this.#values.length;
   }
 }
+
+/** 53 bits of a text, the same wherever they are worked out (FNV-1a, twice). */
+export function hash53(text: string): number {
+  let high = 0x811c9dc5;
+  let low = 0xc9dc5118;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    high = Math.imul(high ^ code, 0x01000193);
+    low = Math.imul(low ^ code, 0x01000197);
+  }
+  return (high >>> 11) * 0x1_0000_0000 + (low >>> 0);
+}

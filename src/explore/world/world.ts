@@ -9,7 +9,7 @@ import { type CpuOutcome, type CpuWorld, cpuOutcomes } from './cpu.ts';
 import { type CpuState, emptyFrame, isOff } from './cpu-state.ts';
 import { beginWait, isAwaited } from './grace.ts';
 import { Intended } from './intended.ts';
-import { Interner } from './intern.ts';
+import { hash53, Interner } from './intern.ts';
 import { type Mutation, mutate, UNCHANGED } from './mutation.ts';
 import { type Broadcast, describePhase, Patcher, type PatcherOutcome } from './patcher.ts';
 import type { Shared } from './shared.ts';
@@ -68,6 +68,8 @@ export class World implements Space {
   /** By CPU, shared. */
   readonly #cpuMoves: CpuMoves[][] = [];
   readonly #isPending: boolean[] = [];
+  /** By CPU: where it comes when equal actors are put in order; the same in every world of the scenario, which numbers are not. */
+  readonly #ranks: number[] = [];
   /** By text: what is wrong with it in the end. */
   readonly #quiet: number[] = [];
   readonly #firstCpu: number;
@@ -157,7 +159,7 @@ export class World implements Space {
       toHex(memory.visible.bytes(memory.textOf(shared.memory), at, length)),
     );
     const patchers = this.#patchers.map((patcher, p) => patcher.phaseOf(state[1 + p] ?? 0));
-    const cpus = this.cpusOf(state).map((cpu) => ({ ...cpu, view: this.#renderView(cpu.view) }));
+    const cpus = this.cpusOf(state).map((cpu) => this.#textOf(cpu));
     return JSON.stringify([
       { ...shared, memory: [text, vector.refs, vector.refs === 0 ? [] : vector.entries] },
       patchers,
@@ -167,12 +169,12 @@ export class World implements Space {
 
   normalise(state: Int32Array): void {
     if (!this.#isSymmetric) return;
-    // CPUs of one description have numbers in common with nobody else, so sorting puts them among themselves.
+    // A CPU says of itself which description it has, so it does not matter that those of another come in between.
     const from = this.#firstCpu;
     for (let i = from + 1; i < this.width; i++) {
       const word = state[i] ?? 0;
       let j = i - 1;
-      for (; j >= from && (state[j] ?? 0) > word; j--) state[j + 1] = state[j] ?? 0;
+      for (; j >= from && this.#isBehind(state[j] ?? 0, word); j--) state[j + 1] = state[j] ?? 0;
       state[j + 1] = word;
     }
   }
@@ -218,8 +220,22 @@ export class World implements Space {
 
   #cpuId(cpu: CpuState): number {
     const id = this.#cpus.id(cpu);
-    this.#isPending[id] = cpu.isPending;
+    if (this.#isPending[id] === undefined) {
+      this.#isPending[id] = cpu.isPending;
+      this.#ranks[id] = this.#isSymmetric ? hash53(this.#textOf(cpu)) : 0;
+    }
     return id;
+  }
+
+  #isBehind(a: number, b: number): boolean {
+    const [rankA = 0, rankB = 0] = [this.#ranks[a], this.#ranks[b]];
+    if (rankA !== rankB || a === b) return rankA > rankB;
+    return this.#textOf(this.#cpus.get(a)) > this.#textOf(this.#cpus.get(b));
+  }
+
+  /** All that a CPU is, without a number that only this world knows. */
+  #textOf(cpu: CpuState): string {
+    return JSON.stringify({ ...cpu, view: this.#renderView(cpu.view) });
   }
 
   /** False while a sync or a grace period that the patcher waits for is not over. */

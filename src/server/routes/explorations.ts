@@ -109,4 +109,24 @@ function readRoutes(app: App): void {
     },
     async (request, reply) => sendResult(reply, coordinatorOf(app).exploration(request.params.id)),
   );
+  app.get(
+    '/v1/explorations/:id/trace.svg',
+    {
+      schema: {
+        tags: ['explorations'],
+        summary: 'Its trace as a picture: phases of patchers, where CPUs are, what each may fetch',
+        produces: ['image/svg+xml'],
+        params: IdParams,
+        response: {
+          200: { description: 'SVG', content: { 'image/svg+xml': { schema: { type: 'string' } } } },
+          ...problemResponses,
+        },
+      },
+    },
+    async (request, reply) => {
+      const picture = coordinatorOf(app).explorationPicture(request.params.id);
+      if (!picture.ok) return sendFault(reply, picture.fault);
+      return reply.type('image/svg+xml').send(picture.value);
+    },
+  );
 }
