@@ -1,15 +1,16 @@
 /**
  * Fills the folder of real kernels that tests use (test/support/kernels.ts) from Debian's packages. Needs apt-get and dpkg-deb, no root.
  *
- *   tsx scripts/fetch-kernels.ts [--all] [--folder DIR]
+ *   tsx scripts/fetch-kernels.ts [--all] [--modules] [--folder DIR]
  *
  * Without --all the two kernels the recordings were made on; with it also Debian's general and real-time 6.12 kernels. What is
- * there already is kept.
+ * there already is kept. With --modules the recorded kernels' network and library modules come too, into `modules/RELEASE`.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -85,9 +86,22 @@ async function download(kernel: Kernel, work: string): Promise<string> {
 
 const digest = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
 
-async function fetchKernel(kernel: Kernel, folder: string): Promise<void> {
+/** Folders of `lib/modules/RELEASE/kernel` with modules of every make, small and large. */
+const MODULE_FOLDERS = ['crypto', 'fs/xfs', 'lib', 'net/ipv4', 'net/netfilter'];
+
+const modulesOf = (kernel: Kernel, folder: string): string => join(folder, 'modules', kernel.release);
+
+function copyModules(kernel: Kernel, unpacked: string, folder: string): void {
+  const from = join(unpacked, 'lib', 'modules', kernel.release, 'kernel');
+  for (const each of MODULE_FOLDERS)
+    if (existsSync(join(from, each)))
+      cpSync(join(from, each), join(modulesOf(kernel, folder), 'kernel', each), { recursive: true });
+}
+
+async function fetchKernel(kernel: Kernel, folder: string, withModules: boolean): Promise<void> {
   const target = join(folder, `vmlinuz-${kernel.release}`);
-  if (existsSync(target) && (kernel.sha256 === undefined || digest(target) === kernel.sha256)) {
+  const hasModules = !withModules || existsSync(modulesOf(kernel, folder));
+  if (hasModules && existsSync(target) && (kernel.sha256 === undefined || digest(target) === kernel.sha256)) {
     say(`${target}: is there`);
     return;
   }
@@ -104,19 +118,26 @@ async function fetchKernel(kernel: Kernel, folder: string): Promise<void> {
     }
     copyFileSync(image, `${target}.partial`);
     renameSync(`${target}.partial`, target);
+    if (withModules) copyModules(kernel, unpacked, folder);
     say(`${target}: done`);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
 
-const { values } = parseArgs({ options: { all: { type: 'boolean', default: false }, folder: { type: 'string' } } });
+const { values } = parseArgs({
+  options: {
+    all: { type: 'boolean', default: false },
+    modules: { type: 'boolean', default: false },
+    folder: { type: 'string' },
+  },
+});
 const folder = values.folder ?? kernelsFolder();
 mkdirSync(folder, { recursive: true });
 let failures = 0;
 for (const kernel of values.all ? [...RECORDED, ...MORE] : RECORDED) {
   try {
-    await fetchKernel(kernel, folder);
+    await fetchKernel(kernel, folder, values.modules);
   } catch (error) {
     if (!(error instanceof FetchFailure)) throw error;
     failures++;

@@ -9,6 +9,7 @@ import { type ExploreFlags, explore } from './commands/explore.ts';
 import * as journal from './commands/journal.ts';
 import * as look from './commands/look.ts';
 import * as map from './commands/map.ts';
+import * as modules from './commands/modules.ts';
 import { type CommonOptions, type Context, createContext, DEFAULT_SERVER } from './context.ts';
 import type { ExitCode, Io } from './io.ts';
 import { type ServeOptions, serve } from './serve.ts';
@@ -244,6 +245,24 @@ function addMapCommands(program: Command, io: Io, finish: Finish): void {
   for (const command of group.commands) command.exitOverride().copyInheritedSettings(program);
 }
 
+function addModuleCommands(program: Command, io: Io, finish: Finish): void {
+  const at = (options: CommonOptions): Context => createContext(io, options);
+  const group = program.command('module').description('modules: load FILE, ls, unload NAME');
+  clientCommand(group, 'load', 'load a .ko, .ko.xz or .ko.gz')
+    .argument('<file>')
+    .option('--coming', 'stop before its init function runs')
+    .action(async (file: string, o: CommonOptions & { readonly coming?: boolean }) =>
+      finish(await modules.load(at(o), file, o.coming === true ? 'coming' : 'live')),
+    );
+  clientCommand(group, 'ls', 'modules that are loaded').action(async (o: CommonOptions) =>
+    finish(await modules.ls(at(o))),
+  );
+  clientCommand(group, 'unload', 'unload')
+    .argument('<name>', 'module')
+    .action(async (name: string, o: CommonOptions) => finish(await modules.unload(at(o), name)));
+  for (const command of group.commands) command.exitOverride().copyInheritedSettings(program);
+}
+
 function addServe(program: Command, io: Io, finish: Finish): void {
   program
     .command('serve')
@@ -325,6 +344,7 @@ export async function run(args: readonly string[], io: Io, version: string): Pro
   addChangeCommands(program, io, finish);
   addBpfCommands(program, io, finish);
   addMapCommands(program, io, finish);
+  addModuleCommands(program, io, finish);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -11,6 +11,8 @@ test('what bpftrace users type', () => {
     ['k:tcp_close', { kind: 'kprobe', target: 'tcp_close' }],
     ['fentry:tcp_set_state', { kind: 'fentry', target: 'tcp_set_state' }],
     ['fentry:vmlinux:tcp_set_state', { kind: 'fentry', target: 'tcp_set_state' }],
+    ['fentry:nf_tables:nft_do_chain', { kind: 'fentry', target: 'nf_tables:nft_do_chain' }],
+    ['livepatch:a:b,c', { kind: 'livepatch', target: ['a:b', 'c'] }],
     ['kretfunc:tcp_close', { kind: 'fexit', target: 'tcp_close' }],
     ['kprobe_multi:tcp_*', { kind: 'kprobe_multi', target: { pattern: 'tcp_*' } }],
     ['ftrace:tcp_close,tcp_sendmsg', { kind: 'ftrace', target: ['tcp_close', 'tcp_sendmsg'] }],
@@ -32,7 +34,8 @@ test('what cannot be understood is shown with a caret at its column', () => {
     ['ftrace:a,,b', 9, /missing/],
     ['ftrace:a,', 9, /missing/],
     ['ftrace:tcp_[ab]*', 11, /only \* and \?/],
-    ['fentry:nf_tables:nft_do_chain', 7, /modules are not loaded/],
+    ['ftrace:nf_tables:nft_*', 16, /only \* and \?/],
+    ['fentry:nf tables:nft_do_chain', 9, /MODULE:SYMBOL/],
   ];
   for (const [spec, column, message] of cases) {
     assert.throws(

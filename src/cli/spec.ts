@@ -44,7 +44,7 @@ const TAKES_MANY: ReadonlySet<OwnerKind> = new Set([
 ]);
 const TAKES_PATTERN: ReadonlySet<OwnerKind> = new Set(['kprobe_multi', 'kretprobe_multi', 'fprobe', 'ftrace']);
 
-const PLACE = /^(?:0x[0-9a-fA-F]{1,16}|[A-Za-z_.$][\w.$]*)(?:\+(0x[0-9a-fA-F]+|\d+))?/;
+const PLACE = /^(?:0x[0-9a-fA-F]{1,16}|(?:[\w-]+:)?[A-Za-z_.$][\w.$]*)(?:\+(0x[0-9a-fA-F]+|\d+))?/;
 
 function readKind(spec: string): { readonly kind: OwnerKind; readonly rest: number } {
   const colon = spec.indexOf(':');
@@ -63,25 +63,21 @@ function readPlace(spec: string, start: number, end: number): string {
   const match = PLACE.exec(text);
   const length = match?.[0].length ?? 0;
   if (length < text.length) {
-    throw new UsageError('a place is SYMBOL, SYMBOL+0xOFFSET or 0xADDRESS', spec, start + length);
+    throw new UsageError('a place is SYMBOL, MODULE:SYMBOL, SYMBOL+0xOFFSET or 0xADDRESS', spec, start + length);
   }
   const offset = match?.[1];
   if (offset === undefined || offset.startsWith('0x')) return text;
   return `${text.slice(0, text.length - offset.length)}0x${Number(offset).toString(16)}`;
 }
 
-/** Skips `vmlinux:`; other modules have no text here. */
-function skipModule(spec: string, start: number): number {
-  const colon = spec.indexOf(':', start);
-  if (colon < 0) return start;
-  if (spec.slice(start, colon) === 'vmlinux') return colon + 1;
-  throw new UsageError('only vmlinux has text here; modules are not loaded', spec, start);
-}
+/** Skips `vmlinux:`, which bpftrace lists functions with; other modules stay part of the place. */
+const skipKernel = (spec: string, start: number): number =>
+  spec.startsWith('vmlinux:', start) ? start + 'vmlinux:'.length : start;
 
 /** Throws {@link UsageError} with the column at fault. */
 export function parseSpec(spec: string): Pick<AttachRequest, 'kind' | 'target'> {
   const { kind, rest } = readKind(spec);
-  const start = skipModule(spec, rest);
+  const start = skipKernel(spec, rest);
   const wild = spec.slice(start).search(/[*?]/);
   if (wild >= 0) {
     if (!TAKES_PATTERN.has(kind)) {

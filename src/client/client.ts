@@ -24,6 +24,9 @@ import type {
   MapRecords,
   MapRequest,
   MapView,
+  ModuleAnswer,
+  ModuleDetails,
+  ModulePage,
   PlanAnswer,
   PlanRequest,
   PokePage,
@@ -53,6 +56,7 @@ import type {
   TaskView,
   TextMutexView,
   TextView,
+  UnloadAnswer,
 } from './types.ts';
 
 export type Answer<T> =
@@ -167,6 +171,12 @@ export interface Client {
   sysctl(name: string): Promise<Answer<SysctlView>>;
   setSysctl(name: string, value: 0 | 1): Promise<Answer<SysctlView>>;
   kernels(): Promise<Answer<KernelsView>>;
+  modules(query?: PageQuery): Promise<Answer<ModulePage>>;
+  module(name: string): Promise<Answer<ModuleDetails>>;
+  /** The bytes of a .ko, .ko.xz or .ko.gz. */
+  loadModule(file: Uint8Array, until?: 'coming' | 'live'): Promise<Answer<ModuleAnswer>>;
+  setModuleState(name: string, state: 'live' | 'going'): Promise<Answer<ModuleAnswer>>;
+  unloadModule(name: string): Promise<Answer<UnloadAnswer>>;
   rules(): Promise<Answer<RuleList>>;
   rule(id: string): Promise<Answer<RuleView>>;
   /** Events as they come, until the service ends the stream. */
@@ -197,6 +207,8 @@ interface Call {
   readonly method: string;
   readonly path: string;
   readonly body?: unknown;
+  /** A file instead of a JSON body. */
+  readonly file?: Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
@@ -207,12 +219,10 @@ function createCaller(options: ClientOptions) {
   if (options.token !== undefined) common['authorization'] = `Bearer ${options.token}`;
   if (options.client !== undefined) common['x-ktextd-client'] = options.client;
   if (options.session !== undefined) common['x-ktextd-session'] = options.session;
-  const request = ({ method, path, body, headers, signal }: Call): TransportRequest => {
-    const text = body === undefined ? undefined : JSON.stringify(body);
-    const type =
-      text === undefined
-        ? {}
-        : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) };
+  const request = ({ method, path, body, file, headers, signal }: Call): TransportRequest => {
+    const text = file ?? (body === undefined ? undefined : JSON.stringify(body));
+    const kind = file === undefined ? 'application/json' : 'application/octet-stream';
+    const type = text === undefined ? {} : { 'content-type': kind, 'content-length': String(Buffer.byteLength(text)) };
     return {
       method,
       path,
@@ -338,6 +348,11 @@ export function createClient(options: ClientOptions): Client {
     sysctl: (name) => get(`/v1/sysctl/${part(name)}`),
     setSysctl: (name, value) => json({ method: 'PUT', path: `/v1/sysctl/${part(name)}`, body: { value } }),
     kernels: () => get('/v1/kernels'),
+    modules: (query) => get('/v1/modules', query),
+    module: (name) => get(`/v1/modules/${part(name)}`),
+    loadModule: (file, until) => json({ method: 'POST', path: withQuery('/v1/modules', { until }), file }),
+    setModuleState: (name, state) => json({ method: 'PATCH', path: `/v1/modules/${part(name)}`, body: { state } }),
+    unloadModule: (name) => json({ method: 'DELETE', path: `/v1/modules/${part(name)}` }),
     rules: () => get('/v1/rules'),
     rule: (id) => get(`/v1/rules/${part(id)}`),
     events: ({ after, types, signal } = {}) =>

@@ -630,6 +630,113 @@ export interface MapView {
   readonly programs: readonly string[];
 }
 
+export interface ModuleAnswer {
+  readonly name: string;
+  readonly state: 'coming' | 'live' | 'going';
+  readonly client: string;
+
+  /** ISO 8601 */
+  readonly since: string;
+
+  /** Bytes of memory */
+  readonly size: number;
+  readonly sha256: string;
+  readonly vermagic: string | null;
+  readonly license: string | null;
+  readonly counts: ModuleCounts;
+
+  /** Modules whose symbols it uses */
+  readonly uses: readonly string[];
+  readonly usedBy: readonly string[];
+
+  /** Attachments that keep it from being unloaded */
+  readonly holders: readonly Holder[];
+  readonly sections: readonly ModuleSection[];
+
+  /** Sites that loading patched, by category */
+  readonly patched: Readonly<Record<string, number>>;
+  readonly cost: CostAnswer;
+  readonly sequence: number;
+  readonly warnings: readonly string[];
+}
+
+export interface ModuleCounts {
+  readonly symbols: number;
+  readonly exports: number;
+  readonly ftraceSites: number;
+  readonly jumpLabels: number;
+  readonly staticCalls: number;
+  readonly btfFunctions: number;
+}
+
+export interface ModuleDetails {
+  readonly name: string;
+  readonly state: 'coming' | 'live' | 'going';
+  readonly client: string;
+
+  /** ISO 8601 */
+  readonly since: string;
+
+  /** Bytes of memory */
+  readonly size: number;
+  readonly sha256: string;
+  readonly vermagic: string | null;
+  readonly license: string | null;
+  readonly counts: ModuleCounts;
+
+  /** Modules whose symbols it uses */
+  readonly uses: readonly string[];
+  readonly usedBy: readonly string[];
+
+  /** Attachments that keep it from being unloaded */
+  readonly holders: readonly Holder[];
+  readonly sections: readonly ModuleSection[];
+
+  /** Sites that loading patched, by category */
+  readonly patched: Readonly<Record<string, number>>;
+}
+
+export interface ModulePage {
+  readonly items: readonly ModuleView[];
+  readonly nextCursor: string | null;
+}
+
+export interface ModuleSection {
+  readonly name: string;
+  readonly area: string;
+
+  /** Address, 64 bits, lower-case hex */
+  readonly address: string;
+  readonly size: number;
+}
+
+export interface ModuleStateRequest {
+  readonly state: 'live' | 'going';
+}
+
+export interface ModuleView {
+  readonly name: string;
+  readonly state: 'coming' | 'live' | 'going';
+  readonly client: string;
+
+  /** ISO 8601 */
+  readonly since: string;
+
+  /** Bytes of memory */
+  readonly size: number;
+  readonly sha256: string;
+  readonly vermagic: string | null;
+  readonly license: string | null;
+  readonly counts: ModuleCounts;
+
+  /** Modules whose symbols it uses */
+  readonly uses: readonly string[];
+  readonly usedBy: readonly string[];
+
+  /** Attachments that keep it from being unloaded */
+  readonly holders: readonly Holder[];
+}
+
 export interface Orphan {
   /** Address, 64 bits, lower-case hex */
   readonly address: string;
@@ -1180,6 +1287,7 @@ export interface SymbolView {
   readonly address: string;
   readonly size: number;
   readonly type: string;
+  readonly module: string | null;
   readonly prototype: string | null;
   readonly attachable: Attachable;
   readonly why: Readonly<Record<string, string>>;
@@ -1315,6 +1423,14 @@ export interface UnknownBytes {
   readonly category: string;
   readonly count: number;
   readonly reason: string;
+}
+
+export interface UnloadAnswer {
+  readonly name: string;
+  readonly verdict: 'unloaded';
+  readonly cost: CostAnswer;
+  readonly sequence: number;
+  readonly warnings: readonly string[];
 }
 
 export interface Waiter {

@@ -26,6 +26,28 @@ class Runs {
   }
 }
 
+/** What text was before anybody was attached: for a module, what loading made of it. */
+function pristineBytes({ text, world }: Kernel, at: number, length: number): Uint8Array {
+  const bytes = text.pristine.bytes(at, length);
+  for (const { start, length: size } of moduleRanges(world)) {
+    const from = Math.max(at, start);
+    const end = Math.min(at + length, start + size);
+    if (from < end) bytes.set(world.pristine.bytes(from, end - from), from - at);
+  }
+  return bytes;
+}
+
+const moduleRanges = (world: Kernel['world']): readonly { readonly start: number; readonly length: number }[] =>
+  world.image.modules.flatMap((module) => module.pristine.ranges);
+
+/** Runs that differ from what is behind them, and the whole text of modules, where that is nothing of theirs. Ascending. */
+function runsToCheck({ text, world }: Kernel): readonly { readonly at: number; readonly length: number }[] {
+  const modules = moduleRanges(world).map(({ start, length }) => ({ at: start, length }));
+  const isModule = (at: number): boolean => modules.some((range) => at >= range.at && at < range.at + range.length);
+  const changed = text.changedRanges().filter(({ at }) => !isModule(at));
+  return [...changed, ...modules].sort((a, b) => a.at - b.at);
+}
+
 /**
  * Walks the whole text. Every byte that differs from pristine text (in the arena: from int3) must be one that an owner's state accounts for,
  * with the value that follows from that state; and every byte that an owner accounts for must be there.
@@ -40,8 +62,8 @@ export function audit(kernel: Kernel): AuditView {
   const orphans = new Runs();
   let differing = 0;
   let attributed = 0;
-  for (const run of text.changedRanges()) {
-    const pristine = text.pristine.bytes(run.at, run.length);
+  for (const run of runsToCheck(kernel)) {
+    const pristine = pristineBytes(kernel, run.at, run.length);
     const actual = text.bytes(run.at, run.length);
     for (let i = 0; i < run.length; i++) {
       if (pristine[i] === actual[i]) continue;
@@ -54,7 +76,7 @@ export function audit(kernel: Kernel): AuditView {
   // An owned byte that still has its pristine value although the owner's state says otherwise is as wrong as a stray one.
   for (const [at, expected] of owned) {
     const actual = text.u8(at);
-    if (actual !== expected && actual === text.pristine.u8(at)) orphans.add(at, expected, actual);
+    if (actual !== expected && actual === pristineBytes(kernel, at, 1)[0]) orphans.add(at, expected, actual);
   }
   const extent = text.extent();
   return {

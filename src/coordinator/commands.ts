@@ -169,7 +169,7 @@ export function own(kernel: Kernel, caller: Caller, id: string): Result<Attachme
 function restoredSites(kernel: Kernel, sites: readonly number[]): readonly string[] {
   const isPristine = (at: number): boolean =>
     [0, 1, 2, 3, 4].every(
-      (i) => !kernel.text.contains(at + i, 1) || kernel.text.u8(at + i) === kernel.world.pristine.u8(at + i),
+      (i) => !kernel.world.pristine.contains(at + i, 1) || kernel.text.u8(at + i) === kernel.world.pristine.u8(at + i),
     );
   return sites.filter(isPristine).map((at) => wireAddress(kernel.world, at));
 }

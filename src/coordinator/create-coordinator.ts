@@ -14,6 +14,7 @@ import { kernelsView, ruleView } from './kernels.ts';
 import { startOptimizer, waitForKprobeOptimizer } from './kprobe-optimizer.ts';
 import { MapTurn } from './map-turn.ts';
 import { mapCalls } from './maps.ts';
+import { moduleCalls } from './modules.ts';
 import { pageOf } from './paging.ts';
 import { siteOf, textView } from './places.ts';
 import { plan, unknownSteps } from './plan.ts';
@@ -82,11 +83,10 @@ const eventCalls = (events: EventLog): Pick<Coordinator, 'eventRange' | 'eventsA
 
 /** What only looks at the kernel: at this one, or at one of the past. */
 function readCalls(kernel: Kernel): ReadCalls {
-  const { world } = kernel;
   return {
     image: () => imageView(kernel),
-    symbols: (query) => listSymbols(world, query),
-    symbol: (name) => oneSymbol(world, name),
+    symbols: (query) => listSymbols(kernel.world, query),
+    symbol: (name) => oneSymbol(kernel.world, name),
     text: (place, length) => textView(kernel.view(), place, length),
     sites: (query) => {
       const view = kernel.view();
@@ -101,7 +101,7 @@ function readCalls(kernel: Kernel): ReadCalls {
     siteHistory: (place, page) => {
       const site = siteOf(kernel.view(), place);
       if (!site.ok) return site;
-      return pageOf(kernel.text.history.at(site.value, 5).records, page, (record) => pokeView(world, record));
+      return pageOf(kernel.text.history.at(site.value, 5).records, page, (record) => pokeView(kernel.world, record));
     },
     attachments: (query) => {
       const view = kernel.view();
@@ -129,7 +129,7 @@ export const createCoordinator = (options: KernelOptions): Coordinator => coordi
 
 /** The same over a kernel that has a journal; `durable` writes the last snapshot when the coordinator closes. */
 export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordinator {
-  const { world, events } = kernel;
+  const { events } = kernel;
   const calls = new Calls(kernel);
   const explorations = new Explorations(kernel);
   const reaper = new SessionReaper(kernel);
@@ -147,8 +147,9 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     ...sessionCalls(kernel, reaper),
     ...programCalls(kernel, programRuns),
     ...mapCalls(kernel, mapTurn),
+    ...moduleCalls(kernel),
     detach: (caller, id, detachOptions) => detach(kernel, caller, id, detachOptions),
-    plan: (caller, steps, version = world.kernel, planOptions = {}) => {
+    plan: (caller, steps, version = kernel.world.kernel, planOptions = {}) => {
       const asked = kernel.asVersion(version);
       if (asked === undefined) return ok(unknownSteps(kernel, steps, version));
       return ok((planOptions.solve === 'order' ? solvePlan : plan)(asked, caller, steps));
@@ -158,10 +159,10 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     sysctl: (name) => readSysctl(kernel.view(), name),
     setSysctl: (caller, name, value) => setSysctl(kernel, caller, name, value),
     textMutex: () => textMutexView(kernel),
-    kernels: () => kernelsView(world),
+    kernels: () => kernelsView(kernel.world),
     rules: () => [...RULES.values(), ...COORDINATOR_RULES.values()].map(ruleView),
     rule: (id) => [RULES.get(id) ?? COORDINATOR_RULES.get(id)].flatMap((rule) => rule ?? []).map(ruleView)[0],
-    problem: (fault) => toProblem(world, fault),
+    problem: (fault) => toProblem(kernel.world, fault),
     recoveredAnswers: () => durable?.answers ?? [],
     ...eventCalls(events),
     onTextMutex: (listener) => {

@@ -13,5 +13,6 @@ export const EVENT_TYPES = [
   'program',
   'exploration',
   'map',
+  'module',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];

@@ -22,6 +22,7 @@ import {
   type Txn,
   type World,
   withRulesOf,
+  worldOf,
 } from '../registry/index.ts';
 import { KernelText, type PokeMachine, type PokeSummary, TextMutex, type TextMutexHeld } from '../textpoke/index.ts';
 import { carryOut } from './carry-out.ts';
@@ -60,7 +61,6 @@ const secret = (prng: Prng): string =>
 
 /** The simulated kernel while it runs: its text, its owners' state, and the one lock under which both change. */
 export class Kernel {
-  readonly world: World;
   readonly text: KernelText;
   readonly mutex: TextMutex;
   readonly mutexListeners = new Set<TextMutexListener>();
@@ -75,6 +75,7 @@ export class Kernel {
   readonly quotas: Quotas;
   #journal: KernelJournal | undefined;
   #violation: string | undefined;
+  readonly #core: World;
   readonly #worlds = new Map<string, World>();
   readonly #doneListeners = new Set<() => void>();
 
@@ -83,7 +84,7 @@ export class Kernel {
     this.quotas = options.quotas ?? {};
     const clock = new CommandClock(options.clock);
     this.clock = clock;
-    this.world = makeWorld(image, { strictness: options.strictness });
+    this.#core = makeWorld(image, { strictness: options.strictness });
     this.text = new KernelText({
       base: image.base,
       ranges: image.pristine.ranges.map((range) => ({
@@ -108,7 +109,12 @@ export class Kernel {
     this.events = new EventLog(clock, (event) => this.#loose(event));
     this.newId = idMaker(clock, options.prng);
     this.newSecret = () => secret(options.prng);
-    this.state = initialState(this.world);
+    this.state = initialState(this.#core);
+  }
+
+  /** The kernel with the modules that are loaded now. */
+  get world(): World {
+    return worldOf(this.#core, this.state.modules);
   }
 
   /** The first invariant violation. From then on nothing is written; reads go on. */
@@ -121,9 +127,15 @@ export class Kernel {
     if (version === this.world.kernel) return this;
     const built = BUILT_KERNELS.find((each) => each === version);
     if (built === undefined) return undefined;
-    const world = this.#worlds.get(built) ?? withRulesOf(this.world, built);
-    this.#worlds.set(built, world);
-    return { world, state: this.state, text: this.text, events: this.events, clock: this.clock };
+    const core = this.#worlds.get(built) ?? withRulesOf(this.#core, built);
+    this.#worlds.set(built, core);
+    return {
+      world: worldOf(core, this.state.modules),
+      state: this.state,
+      text: this.text,
+      events: this.events,
+      clock: this.clock,
+    };
   }
 
   /** The present state for functions that read. */

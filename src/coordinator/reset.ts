@@ -46,6 +46,7 @@ export const RESET: Command<{ readonly all: boolean }, ResetAnswer> = {
       if (all || tenant === caller.tenant) DELETE_MAP.run({ ...turn, caller: asAdmin }, { id });
     if (all) {
       resetText(held, kernel.text);
+      // Modules go with everything else: the kernel is as it was when it had booted.
       kernel.state = { ...initialState(kernel.world), revisions: kernel.state.revisions };
     }
     const { sequence } = kernel.events.append('image', { reset: all ? 'all' : 'tenant', detached: mine.length });

@@ -36,6 +36,8 @@ export interface SymbolView {
   readonly address: string;
   readonly size: number;
   readonly type: string;
+  /** The loaded module that it belongs to; null for the kernel's own. */
+  readonly module: string | null;
   readonly prototype: string | null;
   readonly attachable: {
     readonly kprobe: boolean;

@@ -9,6 +9,7 @@ import type { EventType } from './event-types.ts';
 import type { KernelsView, RuleView } from './kernels.ts';
 import type { ExplorationCalls } from './service-explorations.ts';
 import type { MapCalls } from './service-maps.ts';
+import type { ModuleCalls } from './service-modules.ts';
 import type { ProgramCalls } from './service-programs.ts';
 import type { BlameView, ImageView, PokeView, SiteView, SymbolView, TextView } from './service-reads.ts';
 import type { SessionCalls } from './service-sessions.ts';
@@ -17,6 +18,7 @@ import type { LivepatchView, TaskCalls } from './service-tasks.ts';
 export { type GracePeriod, OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
 export type * from './call-service.ts';
 export type { FactView, KernelsView, RuleView } from './kernels.ts';
+export type * from './service-modules.ts';
 export type * from './service-reads.ts';
 export type * from './service-sessions.ts';
 
@@ -270,7 +272,7 @@ export type ReadCalls = Pick<
 >;
 
 /** The one door between HTTP and the kernel. Every fault is returned; a rejected promise is our bug. */
-export interface Coordinator extends TaskCalls, SessionCalls, ProgramCalls, MapCalls, ExplorationCalls {
+export interface Coordinator extends TaskCalls, SessionCalls, ProgramCalls, MapCalls, ExplorationCalls, ModuleCalls {
   /** The same as it was right after the change that this event belongs to. Needs a journal. */
   readsAt(sequence: number): Promise<Result<ReadCalls>>;
   /** Who changed these bytes, when, and what they hide. */

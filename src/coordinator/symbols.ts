@@ -1,5 +1,5 @@
 import { err, formatAddress, ok, type Result } from '../base/index.ts';
-import type { KernelSymbol } from '../image/index.ts';
+import { type KernelSymbol, moduleAt } from '../image/index.ts';
 import { attachable, PLACE_UNKNOWN, parsePlace, refuse, SYMBOL_AMBIGUOUS, type World } from '../registry/index.ts';
 import { cursorStart } from './paging.ts';
 import type { Page, PageRequest, SymbolView } from './service.ts';
@@ -14,6 +14,7 @@ export function symbolView(world: World, symbol: KernelSymbol): SymbolView {
     address: formatAddress(symbol.address),
     size: symbol.size,
     type: symbol.type,
+    module: symbol.offset === undefined ? null : (moduleAt(world.image, symbol.offset)?.name ?? null),
     prototype: world.image.btf?.prototype(symbol.name)?.text ?? null,
     attachable: can,
     why,

@@ -48,6 +48,7 @@ export {
 } from './maps/decide.ts';
 export type { BpfMap, ProgramMap } from './maps/state.ts';
 export { initialState } from './model/initial-state.ts';
+export type { LoadedModule } from './model/loaded-module.ts';
 export {
   type AttachIdentity,
   type AttachRequest,
@@ -67,6 +68,15 @@ export type {
   TaskKind,
   TaskRunState,
 } from './model/state.ts';
+export {
+  decideModuleLoad,
+  decideModuleStep,
+  type LoadInput,
+  type ModuleDecision,
+  type ModuleStep,
+} from './modules/decide-module.ts';
+export { dependents, moduleHolders } from './modules/in-use.ts';
+export { type ModuleRecord, moduleRecord, restoreModules } from './modules/restore-modules.ts';
 export { OverlayText } from './overlay-text.ts';
 export { locate, type Place, parsePlace } from './place.ts';
 export { bpfJitCpu } from './program/jit-cpu.ts';
@@ -84,6 +94,7 @@ export {
 export { RULES } from './rules/index.ts';
 export { KERNEL_UNSETTLED } from './rules/kernel.ts';
 export { MAP_ELEMENT } from './rules/map.ts';
+export { MODULE_UNKNOWN } from './rules/module.ts';
 export {
   ATTACHMENT_NOT_YOURS,
   ATTACHMENT_UNKNOWN,
@@ -118,4 +129,4 @@ export {
 export { forecast, type GracePeriod, type OpCost, type TextChange, type TextOp, writesOf } from './text-op.ts';
 export type { Txn } from './txn.ts';
 export { kernelView, VIEW_NAMES } from './views/views.ts';
-export { describePlace, ftraceLocation, makeWorld, type World, withRulesOf } from './world.ts';
+export { describePlace, ftraceLocation, makeWorld, type World, withRulesOf, worldOf } from './world.ts';

@@ -14,7 +14,7 @@ import type {
 } from './model/state.ts';
 import { OverlayText } from './overlay-text.ts';
 import type { GracePeriod, TextChange, TextOp } from './text-op.ts';
-import { describePlace, type World } from './world.ts';
+import { describePlace, type World, worldOf } from './world.ts';
 
 /** A record no ops was ever attached to. */
 const FRESH_RECORD: DynFtrace = { flags: 0, count: 0 };
@@ -47,7 +47,8 @@ export type OpsFunc = (txn: Txn, ops: FtraceOps, command: OpsFuncCommand) => Fau
  * nothing outside it; who holds the state before may go on using it.
  */
 export class Txn {
-  readonly world: World;
+  /** The kernel with the modules that the draft has. */
+  world: World;
   /** ops_func of BPF trampolines (bpf_tramp_ftrace_ops_func); a pointer in Linux too, since ftrace does not know BPF. */
   readonly bpfOpsFunc: OpsFunc;
   readonly text: OverlayText;
@@ -61,6 +62,7 @@ export class Txn {
   /** True when Linux would go on in the changed state although it answers an errno (ftrace died). */
   commitDespiteFault = false;
 
+  modules: KernelState['modules'];
   ftrace: FtraceState;
   isKprobesOptimization: boolean;
   records: KernelState['records'];
@@ -93,7 +95,8 @@ export class Txn {
   modifying: { readonly id: string; readonly oldFilter: FtraceOps['filter'] } | undefined;
 
   constructor(world: World, state: KernelState, text: ReadableText, bpfOpsFunc: OpsFunc) {
-    this.world = world;
+    this.world = worldOf(world, state.modules);
+    this.modules = state.modules;
     this.bpfOpsFunc = bpfOpsFunc;
     this.text = new OverlayText(text);
     this.ftrace = state.ftrace;
@@ -132,6 +135,7 @@ export class Txn {
   finish(): KernelState {
     for (const site of this.touched) this.revisions.set(site, (this.revisions.get(site) ?? 0) + 1);
     return {
+      modules: this.modules,
       ftrace: this.ftrace,
       isKprobesOptimization: this.isKprobesOptimization,
       records: this.records.asImmutable(),
@@ -163,6 +167,12 @@ export class Txn {
       revisions: this.revisions.asImmutable(),
       quarantined: this.quarantined.asImmutable(),
     };
+  }
+
+  /** From here on the draft's text, symbols and tables are those with these modules. */
+  setModules(modules: KernelState['modules']): void {
+    this.modules = modules;
+    this.world = worldOf(this.world, modules);
   }
 
   record(site: number): DynFtrace {

@@ -1,17 +1,30 @@
 import type { ReadableText } from '../base/index.ts';
-import type { KernelImage, KernelSymbol, KernelVersion, TextRange } from '../image/index.ts';
+import {
+  isTextArea,
+  type KernelImage,
+  type KernelSymbol,
+  type KernelVersion,
+  type TextRange,
+  withModules,
+} from '../image/index.ts';
 import { JMP32_INSN_OPCODE, relTarget } from '../insn/index.ts';
 import type { GeneratedCodeCpu } from '../jit/index.ts';
 import { type FactReader, readerFor } from './kernels/fact.ts';
 import { LATEST_PATCH, latestOf, type RulesKernel, rulesKernel } from './kernels/versions.ts';
+import type { LoadedModule } from './model/loaded-module.ts';
 import type { Strictness } from './model/request.ts';
 import { type OptprobeSupport, optprobeSupport } from './optprobe-support.ts';
 
 export const MCOUNT_INSN_SIZE = 5;
+/**
+ * Where modules begin, counted from `_text`: 0xffffffffd0000000 of a kernel at 0xffffffff81000000. Linux puts modules and generated code where it
+ * finds room between MODULES_VADDR and MODULES_END; here each has a part of its own, so that neither's addresses depend on the other.
+ */
+export const MODULES_START = 0x4f00_0000;
 /** A site further from its symbol belongs to a function that is gone: an ENDBR is 4 bytes (arch/x86/include/asm/ftrace.h, 6.12). */
 export const FTRACE_MCOUNT_MAX_OFFSET = 4;
 
-/** What never changes while a kernel is loaded, prepared for questions. */
+/** What does not change but by loading and unloading modules ({@link worldOf}), prepared for questions. */
 export interface World {
   readonly image: KernelImage;
   readonly pristine: ReadableText;
@@ -41,6 +54,12 @@ export interface World {
   /** What this boot asks of generated code. */
   readonly cpu: GeneratedCodeCpu;
   readonly codeLayout: 'linux-6.12' | 'linux-6.1';
+  /** Executable memory of loaded modules, ascending. */
+  readonly moduleText: readonly TextRange[];
+  /** Names of modules whose exit function has been called. */
+  readonly goingModules: ReadonlySet<string>;
+  /** The world without modules; undefined in that world itself. */
+  readonly core?: World;
 }
 
 export interface FtraceSymbols {
@@ -99,18 +118,23 @@ function weakLeftovers(image: KernelImage): ReadonlySet<number> {
   let sites = WEAK_LEFTOVERS.get(image);
   if (sites === undefined) {
     const found = new Set<number>();
-    for (const site of image.ftraceSites) {
-      const symbol = image.symbols.containing(site);
-      if (symbol?.offset === undefined || site - symbol.offset > FTRACE_MCOUNT_MAX_OFFSET) found.add(site);
-    }
+    for (const site of image.ftraceSites) if (isFarFromSymbol(image, site)) found.add(site);
     sites = found;
     WEAK_LEFTOVERS.set(image, sites);
   }
   return sites;
 }
 
+function isFarFromSymbol(image: KernelImage, site: number): boolean {
+  const symbol = image.symbols.containing(site);
+  return symbol?.offset === undefined || site - symbol.offset > FTRACE_MCOUNT_MAX_OFFSET;
+}
+
 /** A weak function that the linker dropped leaves a site behind whose nearest symbol is another one (FTRACE_FL_DISABLED). */
-export const isWeakLeftover = (world: World, site: number): boolean => weakLeftovers(world.image).has(site);
+export function isWeakLeftover(world: World, site: number): boolean {
+  if (site >= MODULES_START) return isFarFromSymbol(world.image, site);
+  return weakLeftovers((world.core ?? world).image).has(site);
+}
 
 export function describePlace(world: World, offset: number): string {
   const symbol = world.image.symbols.containing(offset);
@@ -166,12 +190,15 @@ function ftraceSymbols(image: KernelImage): FtraceSymbols | undefined {
  * populate_kprobe_blacklist: each entry covers its symbol's size from the entry on; .kprobes.text, .noinstr.text and the entry text whole.
  * Source: kernel/kprobes.c kprobe_add_ksym_blacklist, arch/x86/kernel/kprobes/core.c arch_populate_kprobe_blacklist (6.12).
  */
-function widenBlacklist(image: KernelImage): readonly TextRange[] {
+function widenBlacklist(
+  image: Pick<KernelImage, 'kprobeBlacklist'>,
+  containing: (offset: number) => KernelSymbol | undefined,
+): readonly TextRange[] {
   const named = new Set(['.kprobes.text', '.noinstr.text', '.entry.text']);
   const areas = image.kprobeBlacklist.ranges.filter((range) => range.name !== undefined && named.has(range.name));
   const ranges: TextRange[] = [...areas];
   for (const entry of image.kprobeBlacklist.entries) {
-    const symbol: KernelSymbol | undefined = image.symbols.containing(entry);
+    const symbol = containing(entry);
     if (symbol === undefined) continue;
     ranges.push({
       start: entry as TextRange['start'],
@@ -253,12 +280,67 @@ export function makeWorld(image: KernelImage, options: WorldOptions): World {
     kprobeIpmodifyOpsPointer: pointer('kprobe_ipmodify_ops'),
     coreText: { start: start as TextRange['start'], end: end as TextRange['end'] },
     ftraceSites: image.ftraceSites.slice(0, floorIndex(image.ftraceSites, end - 1) + 1),
-    blacklist: widenBlacklist(image),
+    blacklist: widenBlacklist(image, image.symbols.containing),
     kretprobeBlacklist: switchTo === undefined ? [] : [switchTo],
     optprobe: optprobeSupport(image),
     isPreemptible: image.symbols.offsetOf('preempt_schedule') !== undefined,
     indirectThunks: rangeOf(image, '__indirect_thunk_start', '__indirect_thunk_end'),
     cpu: generatedCodeCpu(image),
     codeLayout: isOldLayout ? 'linux-6.1' : 'linux-6.12',
+    moduleText: [],
+    goingModules: new Set(),
   };
 }
+
+const WITH_MODULES = new WeakMap<World, WeakMap<readonly LoadedModule[], World>>();
+
+function textOf(modules: readonly LoadedModule[]): readonly TextRange[] {
+  const ranges = modules.flatMap(({ image }) =>
+    image.areas
+      .filter((area) => isTextArea(area.kind))
+      .map(({ start, size }) => ({ start: start as TextRange['start'], end: (start + size) as TextRange['end'] })),
+  );
+  return ranges.sort((a, b) => a.start - b.start);
+}
+
+function makeWithModules(core: World, modules: readonly LoadedModule[]): World {
+  const images = modules.map((module) => module.image);
+  const image = withModules(core.image, images);
+  const coreSites = core.image.ftraceSites.length;
+  const sites = new Uint32Array(core.ftraceSites.length + image.ftraceSites.length - coreSites);
+  sites.set(core.ftraceSites);
+  sites.set(image.ftraceSites.subarray(coreSites), core.ftraceSites.length);
+  const going = modules.filter(({ state }) => state === 'going');
+  // remove_module_kprobe_blacklist comes with GOING.
+  const listed = modules.filter((module) => !going.includes(module)).map((module) => module.image);
+  return {
+    ...core,
+    image,
+    pristine: image.pristine,
+    ftraceSites: sites,
+    blacklist: [...core.blacklist, ...listed.flatMap((module) => widenBlacklist(module, image.symbols.containing))],
+    moduleText: textOf(modules),
+    goingModules: new Set(going.map(({ name }) => name)),
+    core,
+  };
+}
+
+/** The world with these modules; `world` may already have others. The same modules, the same world. */
+export function worldOf(world: World, modules: readonly LoadedModule[]): World {
+  const core = world.core ?? world;
+  if (modules.length === 0) return core;
+  const known = WITH_MODULES.get(core) ?? new WeakMap<readonly LoadedModule[], World>();
+  WITH_MODULES.set(core, known);
+  const found = known.get(modules) ?? makeWithModules(core, modules);
+  known.set(modules, found);
+  return found;
+}
+
+/** core_kernel_text or is_module_text_address: text that may run now, which init text of the kernel may not. */
+export function isKernelText({ coreText, moduleText }: World, offset: number): boolean {
+  return (offset >= coreText.start && offset < coreText.end) || inRanges(moduleText, offset) !== undefined;
+}
+
+/** True for a site in memory of a module that is not there any more: filters keep such sites, as in Linux. */
+export const isVanished = (world: World, site: number): boolean =>
+  site < 0 || (site >= MODULES_START && ftraceSiteIn(world, site, site) !== site);

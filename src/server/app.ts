@@ -22,6 +22,7 @@ import { explorationRoutes } from './routes/explorations.ts';
 import { imageRoutes } from './routes/image.ts';
 import { kernelRoutes } from './routes/kernels.ts';
 import { mapRoutes } from './routes/maps.ts';
+import { moduleRoutes } from './routes/modules.ts';
 import { pageRoutes } from './routes/page.ts';
 import { planRoutes } from './routes/plans.ts';
 import { programRoutes } from './routes/programs.ts';
@@ -111,6 +112,7 @@ async function install(app: App): Promise<void> {
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   installNotFound(app);
   installBodyParser(app);
+  installFileParser(app);
   installGuards(app);
   installQueryParser(app);
   installIdempotency(app);
@@ -130,7 +132,8 @@ async function install(app: App): Promise<void> {
     for (const routes of [imageRoutes, kernelRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes])
       routes(scope);
     for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes, taskRoutes]) routes(scope);
-    for (const routes of [callRoutes, sessionRoutes, programRoutes, mapRoutes, explorationRoutes]) routes(scope);
+    for (const routes of [callRoutes, sessionRoutes, programRoutes, mapRoutes, explorationRoutes, moduleRoutes])
+      routes(scope);
   });
   await installDocs(app);
 }
@@ -147,6 +150,14 @@ function installBodyParser(app: App): void {
       if (error) done(new BodySyntaxError(`The body is not JSON: ${error.message}.`), undefined);
       else done(null, value);
     });
+  });
+}
+
+/** Files come as they are; only routes that say so take them (guards.ts). */
+function installFileParser(app: App): void {
+  app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (request, body, done) => {
+    hashRequest(request, body as Buffer);
+    done(null, body);
   });
 }
 

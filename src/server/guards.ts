@@ -10,6 +10,7 @@ import type { RequestCaller, Role } from './services.ts';
 
 const LABEL = /^[\x20-\x7e]{1,64}$/;
 const HAS_BODY = new Set(['POST', 'PUT', 'PATCH']);
+const OCTETS_TYPE = /^application\/octet-stream\s*;?\s*$/i;
 const JSON_TYPE = /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?;?\s*$/i;
 
 /** The host part of `host[:port]`, lower case; a bracketed IPv6 address keeps its brackets off. */
@@ -49,6 +50,8 @@ function checkHostAndOrigin(request: FastifyRequest, reply: FastifyReply): Fasti
 export interface RouteConfig {
   /** `open`: answers without a token even where tokens are configured. */
   readonly access?: 'open' | Role;
+  /** `octets`: the body is a file, `application/octet-stream`, and no JSON. */
+  readonly body?: 'octets';
 }
 
 const RANK: Readonly<Record<Role, number>> = { read: 0, attach: 1, admin: 2 };
@@ -134,7 +137,9 @@ export function installGuards(app: App): void {
       const refusal = enter(request, reply, caller) ?? nameSession(request, caller) ?? readDeadline(request);
       if (refusal !== undefined) return sendFault(reply, refusal);
     }
-    if (HAS_BODY.has(request.method) && !JSON_TYPE.test(request.headers['content-type'] ?? '')) {
+    const isOctets = (request.routeOptions.config as RouteConfig).body === 'octets';
+    const type = isOctets ? OCTETS_TYPE : JSON_TYPE;
+    if (HAS_BODY.has(request.method) && !type.test(request.headers['content-type'] ?? '')) {
       const given = request.headers['content-type'];
       const detail =
         given === undefined ? 'The request has no content-type.' : `The content-type is ${JSON.stringify(given)}.`;

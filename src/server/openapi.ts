@@ -31,6 +31,7 @@ export function hoistTitled(document: Json): Json {
 
 const TAGS = [
   { name: 'image', description: 'The kernel and its text as a whole' },
+  { name: 'modules', description: 'Modules: text, symbols and sites that come and go' },
   { name: 'text', description: 'Symbols, bytes, instructions' },
   { name: 'sites', description: 'Places whose bytes someone owns' },
   { name: 'attachments', description: 'Attach, plan, detach' },

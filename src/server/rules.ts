@@ -131,7 +131,7 @@ const TEXTS = {
     title: 'The body must be application/json',
     errno: 'EINVAL',
     status: 415,
-    what: 'Every POST, PUT and PATCH says `content-type: application/json`, even with an empty body; the charset, if any, is utf-8.',
+    what: 'Every POST, PUT and PATCH says `content-type: application/json`, even with an empty body; the charset, if any, is utf-8. Where the body is a file it is `application/octet-stream`.',
     why: 'A browser sends other types across origins without asking first; this one it does not.',
     remedies: ['Add `content-type: application/json`.'],
   },

@@ -19,6 +19,7 @@ import { fakeCall } from './calls.fake.ts';
 import { KERNELS, TEXT_MUTEX } from './coordinator.answers.ts';
 import { fakeExplorations } from './explorations.fake.ts';
 import { fakeMaps } from './maps.fake.ts';
+import { fakeModules } from './modules.fake.ts';
 import { fakePast } from './past.fake.ts';
 import { fakePrograms } from './programs.fake.ts';
 import { RULES } from './rules.fake.ts';
@@ -237,6 +238,7 @@ export function createFakeCoordinator(): FakeCoordinator {
     ...fakePrograms(callers),
     ...fakeExplorations(callers),
     ...fakeMaps(callers),
+    ...fakeModules(callers),
     async detach(caller, id) {
       if (!attachments.has(id)) return unknown(id);
       const refused = denied(caller, id);
@@ -307,6 +309,7 @@ function readOnly(revision: () => number): ReadOnlyPart {
     address: ADDRESS,
     size: 96,
     type: 'T',
+    module: null,
     prototype: 'void tcp_set_state(struct sock *sk, int state)',
     attachable,
     why: { fmodRet: 'It is not in the error injection list.' },

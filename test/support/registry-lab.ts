@@ -12,6 +12,8 @@ import {
   decideEndTask,
   decideForce,
   decideLoadProgram,
+  decideModuleLoad,
+  decideModuleStep,
   decideMoveTask,
   decideNewTask,
   decideOptimizer,
@@ -22,6 +24,8 @@ import {
   initialState,
   type KernelState,
   type LoadProgramRequest,
+  type ModuleDecision,
+  type ModuleStep,
   makeWorld,
   OverlayText,
   ownedBytes,
@@ -34,25 +38,34 @@ import {
   type TaskRequest,
   type Txn,
   type World,
+  worldOf,
 } from '../../src/registry/index.ts';
 import { withArena } from './arena-text.ts';
 
 export class RegistryLab {
-  readonly world: World;
+  readonly #core: World;
   text: OverlayText;
   state: KernelState;
   #next = 1;
 
   constructor(image: KernelImage, strictness: Strictness) {
-    this.world = makeWorld(image, { strictness });
-    this.text = new OverlayText(withArena(this.world));
-    this.state = initialState(this.world);
+    this.#core = makeWorld(image, { strictness });
+    this.text = new OverlayText(withArena(this.#core));
+    this.state = initialState(this.#core);
   }
 
-  /** Pristine text and this state again. */
+  /** Pristine text, with that of the state's modules, and this state again. */
   restart(state: KernelState): void {
-    this.text = new OverlayText(withArena(this.world));
+    this.text = new OverlayText(withArena(this.#core));
+    for (const { image } of state.modules)
+      for (const { start: at, length } of image.pristine.ranges)
+        this.text.apply({ kind: 'install', at, bytes: image.pristine.bytes(at, length), what: 'load_module' });
     this.state = state;
+  }
+
+  /** The kernel with the modules that are loaded now. */
+  get world(): World {
+    return worldOf(this.#core, this.state.modules);
   }
 
   view(): Txn {
@@ -128,6 +141,19 @@ export class RegistryLab {
 
   setEnabled(id: string, enabled: boolean): Decision {
     return this.#take(decideSetEnabled(this.world, this.state, this.text, id, enabled));
+  }
+
+  /** Loads a .ko. */
+  loadModule(file: Uint8Array, until: 'coming' | 'live' = 'live'): ModuleDecision {
+    const sequence = this.#next;
+    this.#next += 1;
+    const input = { file, until, client: 'loader', tenant: 'default', nowMs: sequence * 1000, sequence };
+    return this.#take(decideModuleLoad(this.world, this.state, this.text, input));
+  }
+
+  /** A step of a module's life; `gone` unloads. */
+  stepModule(name: string, step: ModuleStep): ModuleDecision {
+    return this.#take(decideModuleStep(this.world, this.state, this.text, name, step));
   }
 
   /** A new task, sleeping in these functions. */

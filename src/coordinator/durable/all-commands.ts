@@ -10,6 +10,7 @@ import {
   UPDATE_MAP_ENTRY,
   WRITE_MAPS,
 } from '../maps.ts';
+import { MODULE_LOAD, MODULE_STATE, MODULE_UNLOAD } from '../modules.ts';
 import { LOAD_PROGRAM, UNLOAD_PROGRAM } from '../programs.ts';
 import { RESET } from '../reset.ts';
 import { END_SESSION, OPEN_SESSION, PIN } from '../sessions.ts';
@@ -43,5 +44,8 @@ export const COMMANDS: ReadonlyMap<string, Command<never, unknown>> = new Map(
     DELETE_MAP_ENTRY,
     CONSUME_MAP_RECORDS,
     WRITE_MAPS,
+    MODULE_LOAD,
+    MODULE_STATE,
+    MODULE_UNLOAD,
   ].map((command) => [command.kind, command]),
 );

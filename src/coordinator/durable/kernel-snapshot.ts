@@ -1,4 +1,4 @@
-import type { KernelState } from '../../registry/index.ts';
+import { type KernelState, type ModuleRecord, moduleRecord, restoreModules } from '../../registry/index.ts';
 import { loadText, type PokeRecord, type TextMutexHeld } from '../../textpoke/index.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Leases } from '../sessions.ts';
@@ -9,6 +9,7 @@ const HISTORY_KEPT = 2_048;
 
 /** A kernel between two commands. */
 export interface KernelSnapshot {
+  /** Modules as what they were made of. */
   readonly state: Json;
   /** Sessions, and what they hold. */
   readonly leases: Json;
@@ -23,7 +24,7 @@ export interface KernelSnapshot {
 export function takeSnapshot(kernel: Kernel): KernelSnapshot {
   const { text } = kernel;
   return {
-    state: encodeValue(kernel.state),
+    state: encodeValue({ ...kernel.state, modules: kernel.state.modules.map(moduleRecord) }),
     leases: encodeValue(kernel.leases),
     text: encodeValue(text.changedRanges().map(({ at, length }) => ({ at, bytes: text.bytes(at, length) }))),
     history: encodeValue(text.history.newest(HISTORY_KEPT)),
@@ -34,7 +35,10 @@ export function takeSnapshot(kernel: Kernel): KernelSnapshot {
 
 /** Makes a kernel that nobody has used yet what it was. The events are restored from the records. */
 export function restoreSnapshot(kernel: Kernel, held: TextMutexHeld, snapshot: KernelSnapshot): void {
-  kernel.state = decodeValue(snapshot.state) as KernelState;
+  const state = decodeValue(snapshot.state) as Omit<KernelState, 'modules'> & {
+    readonly modules: readonly ModuleRecord[];
+  };
+  kernel.state = { ...state, modules: restoreModules(kernel.world, state.modules) };
   kernel.leases = decodeValue(snapshot.leases) as Leases;
   loadText(held, kernel.text, decodeValue(snapshot.text) as { readonly at: number; readonly bytes: Uint8Array }[]);
   kernel.text.history.restore(decodeValue(snapshot.history) as readonly PokeRecord[], snapshot.pokes);

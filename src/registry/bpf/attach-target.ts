@@ -3,7 +3,7 @@
  * Source: kernel/bpf/verifier.c bpf_check_attach_target, check_attach_btf_id, btf_id_deny; kernel/bpf/btf.c btf_distill_func_proto (6.12).
  */
 import { err, ok, type Result } from '../../base/index.ts';
-import type { FunctionPrototype } from '../../image/index.ts';
+import { type FunctionPrototype, moduleAt } from '../../image/index.ts';
 import {
   FMOD_RET_ID_SETS,
   LARGE_RETURN_REFUSED,
@@ -15,7 +15,7 @@ import {
 } from '../kernels/bpf-facts.ts';
 import { type KernelFact, UNKNOWN } from '../kernels/fact.ts';
 import type { TrampLinkKind } from '../model/state.ts';
-import type { Place } from '../place.ts';
+import { type Place, placeName, scopeOf } from '../place.ts';
 import {
   BPF_DENY_LIST,
   BPF_HANGS,
@@ -173,7 +173,27 @@ export function programProblem(world: World, name: string, program: BpfProgramKi
   return undefined;
 }
 
-export function checkAttachTarget(world: World, place: Place, program: BpfProgramKind): Result<BpfTarget> {
+/** The kernel's own types, or those of the module that has the function: a program names the object that it means. */
+function objectOf(world: World, place: Place): World | undefined {
+  if (place.kind === 'symbol') return scopeOf(world, place);
+  const module = moduleAt(world.image, Number(place.address - world.image.base));
+  return module === undefined ? world : scopeOf(world, { kind: 'symbol', module: module.name, name: '', delta: 0 });
+}
+
+export function checkAttachTarget(kernel: World, place: Place, program: BpfProgramKind): Result<BpfTarget> {
+  const world = objectOf(kernel, place);
+  if (world === undefined && place.kind === 'symbol')
+    return err(
+      refuse(BPF_NO_SYMBOL, {
+        errno: 'ENOENT',
+        detail: `The module ${place.module} is not loaded.`,
+        place: placeName(place),
+      }),
+    );
+  return checkTarget(world ?? kernel, place, program);
+}
+
+function checkTarget(world: World, place: Place, program: BpfProgramKind): Result<BpfTarget> {
   let name: string;
   if (place.kind === 'symbol') {
     if (place.delta !== 0)

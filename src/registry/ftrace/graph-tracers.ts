@@ -58,3 +58,19 @@ export function leaveGraphTracers(txn: Txn, attachment: string): Fault | undefin
   if (fault === undefined) txn.opsTable.delete(GRAPH_OPS);
   return fault;
 }
+
+/** A tracer of everything takes the sites of a module that has come. */
+export function joinWholeGraph(txn: Txn, attachment: string, sites: readonly number[]): Fault | undefined {
+  txn.graphTracers = txn.graphTracers.map((tracer) =>
+    tracer.attachment === attachment ? { ...tracer, sites: tracer.sites.union(sites) } : tracer,
+  );
+  return moveFilter(txn, GRAPH_OPS, union(txn.graphTracers));
+}
+
+/** Sites of a module that has gone. */
+export function forgetGraphSites(txn: Txn, sites: ReadonlySet<number>): void {
+  txn.graphTracers = txn.graphTracers.map((tracer) => ({
+    ...tracer,
+    sites: tracer.sites.filter((site) => !sites.has(site)),
+  }));
+}

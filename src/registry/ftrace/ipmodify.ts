@@ -16,6 +16,7 @@ import {
 } from '../rules/ftrace.ts';
 import { type Rule, refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
+import { isVanished } from '../world.ts';
 import { hasFlag, isEnabled, opsAt } from './ops-list.ts';
 
 const hasRecordFlag = (record: { readonly flags: number }, flag: number): boolean => (record.flags & flag) !== 0;
@@ -80,13 +81,14 @@ export function updateIpmodify(
     });
   if (isIpmodify) {
     for (const site of oldFilter) {
-      if (newFilter.has(site)) continue;
+      if (newFilter.has(site) || isVanished(txn.world, site)) continue;
       const record = txn.record(site);
       txn.setRecord(site, { ...record, flags: record.flags & ~REC.IPMODIFY });
     }
   }
   const entering = isTargetUpdate ? newFilter.toArray() : newFilter.filter((site) => !oldFilter.has(site)).toArray();
   for (const site of entering.sort((a, b) => a - b)) {
+    if (isVanished(txn.world, site)) continue;
     const fault = enterSite(txn, ops, site);
     if (fault !== undefined) return fault;
   }

@@ -11,7 +11,7 @@ export function opsAt(txn: Txn, site: number): readonly FtraceOps[] {
   return (txn.opsBySite.get(site) ?? []).map((id) => txn.op(id));
 }
 
-function indexSite(txn: Txn, site: number, ops: FtraceOps): void {
+export function indexSite(txn: Txn, site: number, ops: FtraceOps): void {
   const ids = [...(txn.opsBySite.get(site) ?? []), ops.id];
   ids.sort((a, b) => (txn.op(b).position ?? 0) - (txn.op(a).position ?? 0));
   txn.opsBySite.set(site, ids);

@@ -6,7 +6,7 @@ import { invariant } from '../../base/index.ts';
 import { OPS, REC, REC_NOCLEAR } from '../model/flags.ts';
 import type { DynFtrace, FtraceOps } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
-import { isWeakLeftover } from '../world.ts';
+import { isVanished, isWeakLeftover, MODULES_START } from '../world.ts';
 import { hasFlag, opsAt } from './ops-list.ts';
 
 export type RecordUpdate = 'ignore' | 'make-call' | 'modify-call' | 'make-nop';
@@ -14,9 +14,9 @@ export type RecordUpdate = 'ignore' | 'make-call' | 'modify-call' | 'make-nop';
 const has = (record: DynFtrace, flag: number): boolean => (record.flags & flag) !== 0;
 const withFlag = (flags: number, flag: number, on: boolean): number => (on ? flags | flag : flags & ~flag);
 
-/** Records of dropped weak functions are never traced. */
+/** Records of dropped weak functions are never traced, and those of modules go with them. */
 export const skipRecord = (txn: Txn, site: number): boolean =>
-  isWeakLeftover(txn.world, site) && !has(txn.record(site), REC.ENABLED);
+  isVanished(txn.world, site) || (isWeakLeftover(txn.world, site) && !has(txn.record(site), REC.ENABLED));
 
 function attach(record: DynFtrace, ops: FtraceOps): DynFtrace {
   const count = record.count + 1;
@@ -43,6 +43,16 @@ function release(txn: Txn, site: number, record: DynFtrace, ops: FtraceOps): Dyn
   return { flags: isLeftAlone ? flags & REC_NOCLEAR : flags, count };
 }
 
+/**
+ * An ops with a direct call or IPMODIFY leaves, and among its sites is one of a module that came while it was registered: the record never counted it
+ * (referenced_filters), and Linux shuts ftrace down for good.
+ */
+function dieOfUncounted(txn: Txn, site: number): false {
+  txn.ftrace = { ...txn.ftrace, isDisabled: true };
+  txn.warnings.push(`ftrace shut itself down: ${txn.place(site)} was released by an owner that it had not counted.`);
+  return false;
+}
+
 /** Adds the ops to, or takes it from, the records of these sites. True when some site's text has to change. */
 export function updateRecords(txn: Txn, ops: FtraceOps, sites: Iterable<number>, add: boolean): boolean {
   if (!hasFlag(ops, OPS.ENABLED)) return false;
@@ -50,6 +60,10 @@ export function updateRecords(txn: Txn, ops: FtraceOps, sites: Iterable<number>,
   for (const site of sites) {
     if (skipRecord(txn, site)) continue;
     const record = txn.record(site);
+    if (!add && record.count === 0 && site >= MODULES_START) {
+      if (txn.world.strictness === 'linux') return dieOfUncounted(txn, site);
+      continue;
+    }
     const next = add ? attach(record, ops) : release(txn, site, record, ops);
     txn.setRecord(site, next);
     txn.touched.add(site);

@@ -3,7 +3,7 @@
  * Source: kernel/jump_label.c jump_label_can_update, jump_label_type; arch/x86/kernel/jump_label.c __jump_label_patch (6.12; 6.1 alike).
  */
 import { JMP8_INSN_OPCODE, JMP32_INSN_OPCODE, jmpRel8, jmpRel32, NOP2, NOP5 } from '../../insn/index.ts';
-import { floorIndex, type World } from '../world.ts';
+import { floorIndex, isKernelText, type World } from '../world.ts';
 
 interface KeyIndex {
   /** Offset of the key → indices of its entries in live text, ascending by code. Keys that only init text used have none. */
@@ -25,7 +25,7 @@ function keyIndex(world: World): KeyIndex {
       entries.set(key, found);
       const code = jumpLabels.code[i] as number;
       // jump_entry_is_init: text that boot has freed.
-      if (code >= world.coreText.start && code < world.coreText.end) found.push(i);
+      if (isKernelText(world, code)) found.push(i);
     }
     index = { entries, keys: Uint32Array.from(entries.keys()).sort() };
     INDEXES.set(world, index);

@@ -1,23 +1,22 @@
 /** From what a request names to the static key it means. */
 import { err, ok, type Result } from '../../base/index.ts';
-import { locate, type Place } from '../place.ts';
+import { locate, type Place, scopeOf } from '../place.ts';
 import { JUMP_LABEL_AMBIGUOUS_KEY, JUMP_LABEL_UNKNOWN_KEY } from '../rules/jump-label.ts';
 import { refuse } from '../rules/rule.ts';
 import type { World } from '../world.ts';
 import { keyEntries, keyOf, keysBetween, labelAt } from './keys.ts';
 
 /** Static keys inside the variables of that name. */
-function keysNamed(world: World, name: string): readonly number[] {
-  return world.image.symbols
-    .byName(name)
-    .flatMap(({ offset, size }) => (offset === undefined ? [] : keysBetween(world, offset, offset + size)));
+function keysNamed(world: World, place: Place & { readonly kind: 'symbol' }): readonly number[] {
+  const symbols = scopeOf(world, place)?.image.symbols.byName(place.name) ?? [];
+  return symbols.flatMap(({ offset, size }) => (offset === undefined ? [] : keysBetween(world, offset, offset + size)));
 }
 
 /** A key by its address, one of its branches, or the variable that it is or is part of. */
 export function targetKey(world: World, place: Place, text: string): Result<number> {
   const isVariable = place.kind === 'symbol' && place.delta === 0;
-  const namesakes = place.kind === 'symbol' ? world.image.symbols.byName(place.name).length : 1;
-  const named = isVariable ? keysNamed(world, place.name) : [];
+  const namesakes = place.kind === 'symbol' ? (scopeOf(world, place)?.image.symbols.byName(place.name).length ?? 0) : 1;
+  const named = isVariable ? keysNamed(world, place) : [];
   const at = locate(world, place);
   if (at !== undefined && namesakes === 1) {
     if (keyEntries(world, at) !== undefined) return ok(at);

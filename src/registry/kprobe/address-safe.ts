@@ -4,18 +4,20 @@
  * kernel/static_call_inline.c static_call_text_reserved; lib/bug.c find_bug (6.12; 6.1 alike).
  */
 import type { Fault } from '../../base/index.ts';
+import { moduleAt } from '../../image/index.ts';
 import {
   KPROBE_BLACKLISTED,
   KPROBE_BUG_SITE,
   KPROBE_FTRACE_CALLER,
   KPROBE_JUMP_LABEL,
+  KPROBE_MODULE_GOING,
   KPROBE_NOT_TEXT,
   KPROBE_PADDING,
   KPROBE_STATIC_CALL,
   KPROBE_STATIC_CALL_TRAMPOLINE,
 } from '../rules/kprobe.ts';
 import { type Rule, refuse } from '../rules/rule.ts';
-import { floorIndex, inRanges, type World } from '../world.ts';
+import { floorIndex, inRanges, isKernelText, type World } from '../world.ts';
 
 /** Index of the table entry whose instruction has this byte. */
 function siteCovering(starts: Uint32Array, sizes: Uint8Array, addr: number): number | undefined {
@@ -49,8 +51,11 @@ export function unsafeAddress(
   place: string,
 ): { readonly rule: Rule; readonly detail: string } | undefined {
   const { image } = world;
-  if (addr < world.coreText.start || addr >= world.coreText.end)
-    return { rule: KPROBE_NOT_TEXT, detail: `${place} is not core kernel text.` };
+  if (!isKernelText(world, addr))
+    return { rule: KPROBE_NOT_TEXT, detail: `${place} is neither core kernel text nor a module's.` };
+  const module = addr < world.coreText.end ? undefined : moduleAt(image, addr);
+  if (module !== undefined && world.goingModules.has(module.name))
+    return { rule: KPROBE_MODULE_GOING, detail: `${place} belongs to ${module.name}, which is going away.` };
   const forbidden = inRanges(world.blacklist, addr);
   if (forbidden !== undefined || isSuffixOfBlacklisted(world, addr))
     return {

@@ -16,11 +16,18 @@ export interface KprobeAddress {
 
 const ENDBR_SIZE = 4;
 
+/** Code of programs and their trampolines is in kallsyms, where ftrace's own trampolines are not: it is found, and is no kernel text (recorded). */
+const isBpfCode = (txn: Txn, at: number): boolean =>
+  !txn.world.pristine.contains(at, 1) &&
+  txn.arena.allocations.some((each) => each.what.startsWith('bpf_') && at >= each.at && at < each.at + each.size);
+
 export function kprobeAddress(txn: Txn, place: Place): Result<KprobeAddress> {
   const { symbols } = txn.world.image;
   const named = place.kind === 'symbol' ? place.name : formatAddress(place.address);
   const wanted = locate(txn.world, place);
   const symbol = wanted === undefined ? undefined : symbols.containing(wanted);
+  if (wanted !== undefined && isBpfCode(txn, wanted))
+    return err(refuse(KPROBE_NOT_TEXT, { detail: `${named} is code of a BPF program's.`, place: named }));
   if (wanted === undefined || symbol?.offset === undefined) {
     const near = place.kind === 'symbol' ? symbols.near(place.name, 3) : [];
     return err(

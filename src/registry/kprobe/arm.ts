@@ -48,7 +48,7 @@ function armFtrace(txn: Txn, entry: KprobeEntry): Fault | undefined {
   return undefined;
 }
 
-function disarmFtrace(txn: Txn, entry: KprobeEntry): Fault | undefined {
+export function disarmFtrace(txn: Txn, entry: KprobeEntry): Fault | undefined {
   // kprobe_ftrace_disabled: ftrace died and took the probes' calls as they were.
   if (txn.ftrace.isDisabled) return undefined;
   const ops = sharedOps(entry);

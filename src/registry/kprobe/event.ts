@@ -6,7 +6,7 @@ import type { Errno, Fault } from '../../base/index.ts';
 import { UNKNOWN } from '../kernels/fact.ts';
 import { TRACEFS_SYMBOL_ERRNO } from '../kernels/kprobe-facts.ts';
 import type { Options } from '../owners/options.ts';
-import type { Place } from '../place.ts';
+import { type Place, placeName, scopeOf } from '../place.ts';
 import { unsettled } from '../rules/kernel.ts';
 import { KPROBE_EVENT_AMBIGUOUS, KPROBE_EVENT_NOTRACE, KPROBE_EVENT_UNKNOWN } from '../rules/kprobe.ts';
 import { OPTION_INVALID } from '../rules/request.ts';
@@ -15,9 +15,12 @@ import type { Txn } from '../txn.ts';
 import { ftraceSiteIn } from '../world.ts';
 import { kprobeAddress } from './address.ts';
 
-function symbolFault(txn: Txn, name: string, isTracefs: boolean): Fault | undefined {
-  const { image, fact } = txn.world;
-  const count = image.symbols.byName(name).length;
+function symbolFault(txn: Txn, place: Place & { readonly kind: 'symbol' }, isTracefs: boolean): Fault | undefined {
+  const name = placeName(place);
+  const { fact } = txn.world;
+  // number_of_same_symbols: without a module's name, the kernel's symbols and those of all modules.
+  const { image } = scopeOf(txn.world, place) ?? txn.world;
+  const count = scopeOf(txn.world, place) === undefined ? 0 : image.symbols.byName(place.name).length;
   if (count === 1) return undefined;
   const rule = count === 0 ? KPROBE_EVENT_UNKNOWN : KPROBE_EVENT_AMBIGUOUS;
   const tracefs = isTracefs ? fact(TRACEFS_SYMBOL_ERRNO) : 'its own';
@@ -25,7 +28,7 @@ function symbolFault(txn: Txn, name: string, isTracefs: boolean): Fault | undefi
     return unsettled(TRACEFS_SYMBOL_ERRNO, { detail: `${count} symbols are called ${name}.`, place: name });
   // Recorded: tracefs of 6.12 parses the name first and reports any trouble with it as EINVAL.
   const errno: Errno = tracefs === 'EINVAL' ? 'EINVAL' : rule.errno;
-  const near = count === 0 ? image.symbols.near(name, 3) : [];
+  const near = count === 0 ? image.symbols.near(place.name, 3) : [];
   return refuse(rule, {
     errno,
     detail: count === 0 ? `${name} is not in the kernel's symbol table.` : `${count} symbols are called ${name}.`,
@@ -57,7 +60,7 @@ export function frontDoor(txn: Txn, place: Place, options: Options, hasPostHandl
     return refuse(OPTION_INVALID, {
       detail: `A kprobe through ${via} has no post_handler; only register_kprobe takes one.`,
     });
-  const ambiguous = place.kind === 'symbol' ? symbolFault(txn, place.name, via === 'tracefs') : undefined;
+  const ambiguous = place.kind === 'symbol' ? symbolFault(txn, place, via === 'tracefs') : undefined;
   if (ambiguous !== undefined) return ambiguous;
   const resolved = kprobeAddress(txn, place);
   // What is wrong with the address itself is register_kprobe's to say.

@@ -36,7 +36,8 @@ export function recoveredBytes(
   const bytes = text.bytes(offset, length);
   if (recoverOptprobed(table, offset, bytes)) return bytes;
   const entry = table.get(offset);
-  if (entry !== undefined && !entry.isFtrace && bytes.length > 0) bytes[0] = entry.opcode;
+  // What a probe that is GONE hid is not what stands there now.
+  if (entry !== undefined && entry.isGone !== true && !entry.isFtrace && bytes.length > 0) bytes[0] = entry.opcode;
   const site = ftraceSiteIn(world, offset, offset);
   if (site === offset && bytes.length >= MCOUNT_INSN_SIZE) bytes.set(NOP5.subarray(0, MCOUNT_INSN_SIZE));
   return bytes;

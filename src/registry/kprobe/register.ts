@@ -9,7 +9,7 @@ import { ARM_FAILURE_REPORTED } from '../kernels/kprobe-facts.ts';
 import type { Kprobe, KprobeChild, KprobeEntry } from '../model/state.ts';
 import { kprobeAttachments } from '../owners/holders.ts';
 import type { Place } from '../place.ts';
-import { KPROBE_ARM_UNREPORTED, KPROBE_POST_HANDLER_MIX } from '../rules/kprobe.ts';
+import { KPROBE_ARM_UNREPORTED, KPROBE_GONE, KPROBE_POST_HANDLER_MIX } from '../rules/kprobe.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
 import { ftraceLocation } from '../world.ts';
@@ -41,12 +41,37 @@ function postHandlerMix(txn: Txn, entry: KprobeEntry, request: KprobeRequest): F
   return undefined;
 }
 
+/**
+ * Text is there again where a probe is GONE: the address is prepared afresh, disabled; the probes that are GONE stay so. One that nobody used any
+ * more when its text went is never prepared again: the optimizer has lost it, and reuse_unused_kprobe finds no detour.
+ */
+function reviveEntry(txn: Txn, { isGone, ...entry }: KprobeEntry, probe: Kprobe): Fault | undefined {
+  const { addr } = entry;
+  if (isUnused(entry))
+    return refuse(KPROBE_GONE, {
+      detail: `A probe at ${txn.place(addr)} was leaving when its text went, and Linux keeps what is left of it.`,
+      place: txn.place(addr),
+    });
+  if (entry.isFtrace) {
+    txn.setEntry({ ...entry, isAggregate: true, opcode: txn.text.u8(addr) });
+    return undefined;
+  }
+  const prepared = prepareKprobe(txn, addr, probe);
+  if (!prepared.ok) return prepared.fault;
+  const { opcode, slot } = prepared.value;
+  txn.setEntry({ ...entry, isAggregate: true, opcode, slot, opt: prepareOptprobe(txn, addr) });
+  return undefined;
+}
+
 /** register_aggr_kprobe: the second and later probes of an address. */
 function registerAggregate(txn: Txn, addr: number, probe: Kprobe): Fault | undefined {
   const mixed = postHandlerMix(txn, entryAt(txn, addr), probe);
   if (mixed !== undefined) return mixed;
   const existing = entryAt(txn, addr);
-  if (!existing.isAggregate) {
+  if (existing.isGone === true) {
+    const fault = reviveEntry(txn, existing, probe);
+    if (fault !== undefined) return fault;
+  } else if (!existing.isAggregate) {
     const opt = existing.isFtrace ? undefined : prepareOptprobe(txn, addr);
     txn.setEntry({ ...existing, isAggregate: true, opt });
   } else if (isUnused(existing)) reuseUnusedKprobe(txn, addr);
@@ -169,6 +194,8 @@ export function disableKprobe(txn: Txn, id: string): Fault | undefined {
 export function enableKprobe(txn: Txn, id: string): Fault | undefined {
   if (!txn.kprobes.has(id)) return isLost(id);
   const probe = txn.kprobe(id);
+  if (probe.isGone === true)
+    return refuse(KPROBE_GONE, { detail: `The text that ${id} probed is gone.`, place: txn.place(probe.addr) });
   const entry = entryAt(txn, probe.addr);
   txn.kprobes.set(id, { ...probe, isDisabled: false });
   txn.touched.add(probe.addr);

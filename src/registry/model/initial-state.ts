@@ -23,6 +23,7 @@ const kprobeOps = (world: World, id: string, flags: number, pointer: bigint): Ft
 export function initialState(world: World): KernelState {
   const stub = world.ftrace?.ftraceStub ?? 0;
   return {
+    modules: [],
     ftrace: {
       isDisabled: false,
       isEnabled: true,

@@ -5,6 +5,7 @@
  */
 import type { Map as ImmutableMap, Set as ImmutableSet, OrderedSet } from 'immutable';
 import type { BpfMap, ProgramMap } from '../maps/state.ts';
+import type { LoadedModule } from './loaded-module.ts';
 import type { OwnerKind, RequestTarget } from './request.ts';
 
 /** A dyn_ftrace record: one per ftrace site that was ever touched. */
@@ -65,6 +66,8 @@ export interface Kprobe {
   readonly kind: 'kprobe' | 'kretprobe';
   readonly addr: number;
   readonly isDisabled: boolean;
+  /** KPROBE_FLAG_GONE. */
+  readonly isGone?: true;
   readonly hasPostHandler: boolean;
   /** Never to become a jump, nor any probe at its address: `optimize: false`, which Linux does not have. */
   readonly keepsInt3: boolean;
@@ -83,6 +86,8 @@ export interface KprobeEntry {
   readonly children: readonly KprobeChild[];
   /** The byte that int3 hides. */
   readonly opcode: number;
+  /** KPROBE_FLAG_GONE: the memory that was probed is given back. The probes stay registered and never run again. */
+  readonly isGone?: true;
   /** Out-of-line slot; undefined at an ftrace site. */
   readonly slot: number | undefined;
   /** What stands at the first byte; `original` at an ftrace site. It outlives `isDisabled` while the optimizer is owed. */
@@ -351,6 +356,8 @@ export interface GraphTracer {
 }
 
 export interface KernelState {
+  /** Newest first, as in Linux's list. */
+  readonly modules: readonly LoadedModule[];
   readonly ftrace: FtraceState;
   /** kprobes_allow_optimization, the sysctl debug.kprobes-optimization. */
   readonly isKprobesOptimization: boolean;

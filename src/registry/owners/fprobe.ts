@@ -32,6 +32,19 @@ function symbolFault(_txn: Txn, target: OwnerRequest['target'], fault: Fault, ru
   });
 }
 
+/** ftrace_lookup_symbols finds each name once, so that a list with one twice is never complete. Recorded. */
+function nameTwice(target: OwnerRequest['target']): Fault | undefined {
+  if (target.kind !== 'places') return undefined;
+  const names = target.places.map(({ place }) =>
+    place.kind === 'symbol' && place.delta === 0 ? place.name : undefined,
+  );
+  const index = names.findIndex((name, i) => name !== undefined && names.indexOf(name) < i);
+  const place = names[index];
+  return place === undefined
+    ? undefined
+    : refuse(KPROBE_MULTI_SYMBOL, { detail: `${place} is in the list twice.`, place, index });
+}
+
 function attach(txn: Txn, request: OwnerRequest, symbolRule: typeof FPROBE_SYMBOL): Result<Attached> {
   const { identity, target } = request;
   const unusable = ftraceUsable(txn);
@@ -41,6 +54,8 @@ function attach(txn: Txn, request: OwnerRequest, symbolRule: typeof FPROBE_SYMBO
   const handler = HANDLERS.find((name) => txn.world.image.symbols.offsetOf(name) !== undefined);
   if (handler === undefined)
     return err(refuse(FPROBE_UNAVAILABLE, { detail: `${txn.world.image.release} has no ${HANDLERS[0]}.` }));
+  const twice = symbolRule === KPROBE_MULTI_SYMBOL ? nameTwice(target) : undefined;
+  if (twice !== undefined) return err(twice);
   const sites = targetSites(txn, target);
   if (!sites.ok) return err(symbolFault(txn, target, sites.fault, symbolRule));
   if (standsOn === 'the function-graph tracer') {

@@ -1,6 +1,6 @@
 /** From what a request names to the ftrace sites it means. */
 import { err, type Fault, ok, type Result } from '../../base/index.ts';
-import { locate, type Place } from '../place.ts';
+import { locate, type Place, scopeOf } from '../place.ts';
 import { FTRACE_FILTER_NO_MATCH, FTRACE_NOT_A_SITE } from '../rules/ftrace.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
@@ -67,7 +67,9 @@ export function tracerSites(txn: Txn, target: OwnerRequest['target']): Result<re
   if (!sites.ok || target.kind === 'pattern') return sites;
   const places = target.kind === 'place' ? [target.place] : target.places.map((each) => each.place);
   const namesakes = places.flatMap((place) =>
-    place.kind === 'symbol' && place.delta === 0 ? txn.world.image.symbols.byName(place.name) : [],
+    place.kind === 'symbol' && place.delta === 0
+      ? (scopeOf(txn.world, place)?.image.symbols.byName(place.name) ?? [])
+      : [],
   );
   const more = namesakes.flatMap(({ offset }) => {
     const site = offset === undefined ? undefined : ftraceLocation(txn.world, offset);

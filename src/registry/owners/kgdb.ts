@@ -26,7 +26,7 @@ import { type Rule, refuse } from '../rules/rule.ts';
 import { siteFacts, trampolineAt } from '../site-view.ts';
 import { siteCovering, trampolineCovering } from '../static-call/calls.ts';
 import type { Txn } from '../txn.ts';
-import { ftraceSiteIn, inRanges, MCOUNT_INSN_SIZE } from '../world.ts';
+import { ftraceSiteIn, inRanges, isKernelText, MCOUNT_INSN_SIZE } from '../world.ts';
 import type { Attached, Owner } from './owner.ts';
 
 interface Meeting {
@@ -92,8 +92,8 @@ function refusedByKgdb(txn: Txn, addr: number, place: string): Fault | undefined
   const { world } = txn;
   if (inRanges(world.blacklist, addr) !== undefined || isSuffixOfBlacklisted(world, addr))
     return refuse(KGDB_BLACKLISTED, { detail: `${place} is blacklisted for kprobes, and so for kgdb.`, place });
-  if (addr < world.coreText.start || addr >= world.coreText.end || !txn.text.contains(addr, 1))
-    return refuse(KGDB_NOT_TEXT, { detail: `${place} is not core kernel text.`, place });
+  if (!isKernelText(world, addr) || !txn.text.contains(addr, 1))
+    return refuse(KGDB_NOT_TEXT, { detail: `${place} is not kernel text.`, place });
   if (hasHitBreak(txn, addr))
     return refuse(KGDB_EXISTS, {
       detail: `${place} has a breakpoint.`,

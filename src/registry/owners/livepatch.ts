@@ -5,7 +5,7 @@ import { ftraceUsable } from '../ftrace/ops.ts';
 import { patchName, stragglers } from '../livepatch/describe.ts';
 import { disablePatch, enablePatch, patchOf, reverseTransition } from '../livepatch/transition.ts';
 import type { Attachment, KlpFunction, KlpPatch } from '../model/state.ts';
-import { locate, type Place, parsePlace } from '../place.ts';
+import { locate, type Place, parsePlace, scopeOf } from '../place.ts';
 import {
   LIVEPATCH_EXISTS,
   LIVEPATCH_FORCED,
@@ -18,7 +18,7 @@ import {
 import { OPTION_INVALID } from '../rules/request.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
-import { ftraceLocation, isWeakLeftover } from '../world.ts';
+import { ftraceLocation, isWeakLeftover, type World } from '../world.ts';
 import { flag } from './options.ts';
 import type { Attached, Owner, OwnerRequest } from './owner.ts';
 
@@ -26,16 +26,23 @@ const CODE_SIZE = 64;
 /** What a built-in replacement returns: told apart from what a kernel function would. */
 const BUILT_IN_RESULT = 0x6b70;
 
+/** klp_find_object_symbol: the kernel's own symbols, or those of the module that is named. */
+function symbolsOf({ world }: Txn, place: Place): World['image'] {
+  const isKernels = place.kind === 'symbol' && place.module === undefined;
+  return (isKernels ? (world.core ?? world) : (scopeOf(world, place) ?? world)).image;
+}
+
 /** Which function is meant (klp_find_object_symbol), and that it can be patched (klp_patch_func). */
-function patchedFunction(txn: Txn, place: Place, text: string, index: number | undefined): Result<KlpFunction> {
-  const { symbols } = txn.world.image;
+export function patchedFunction(txn: Txn, place: Place, text: string, index: number | undefined): Result<KlpFunction> {
+  const { symbols } = symbolsOf(txn, place);
   const refused = (detail: string): Result<never> =>
     err(refuse(LIVEPATCH_NO_SITE, { detail, place: text, ...(index === undefined ? {} : { index }) }));
   const func = locate(txn.world, place);
-  if (func === undefined) return refused(`${text} is not in the kernel's symbol table.`);
+  const isElsewhere = place.kind === 'symbol' && symbols.offsetOf(place.name) === undefined;
+  if (func === undefined || isElsewhere) return refused(`${text} is not in the kernel's symbol table.`);
   if (place.kind === 'symbol' && symbols.byName(place.name).length > 1)
     return refused(`${symbols.byName(place.name).length} symbols are called ${place.name}.`);
-  const symbol = symbols.containing(func);
+  const symbol = txn.world.image.symbols.containing(func);
   if (symbol?.offset !== func) return refused(`${text} is not the start of a function.`);
   const site = ftraceLocation(txn.world, func);
   if (site === undefined || isWeakLeftover(txn.world, site)) return refused(`${text} has no ftrace site.`);
@@ -46,6 +53,8 @@ function patchedFunctions(txn: Txn, target: OwnerRequest['target']): Result<read
   const places = target.kind === 'places' ? target.places : target.kind === 'place' ? [target] : [];
   const found: KlpFunction[] = [];
   for (const [index, { place, text }] of places.entries()) {
+    // klp_is_object_loaded: functions of a module that is not there are patched when it comes.
+    if (scopeOf(txn.world, place) === undefined) continue;
     const patched = patchedFunction(txn, place, text, target.kind === 'places' ? index : undefined);
     if (!patched.ok) return patched;
     if (found.some((each) => each.func === patched.value.func))

@@ -7,6 +7,7 @@ import { KGDB_RULES } from './kgdb.ts';
 import { KPROBE_RULES } from './kprobe.ts';
 import { LIVEPATCH_RULES } from './livepatch.ts';
 import { MAP_RULES } from './map.ts';
+import { MODULE_RULES } from './module.ts';
 import { PROGRAM_RULES } from './program.ts';
 import { REQUEST_RULES } from './request.ts';
 import type { Rule } from './rule.ts';
@@ -33,5 +34,6 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     ...STATIC_CALL_RULES,
     ...TRACEPOINT_RULES,
     ...KGDB_RULES,
+    ...MODULE_RULES,
   ].map((rule) => [rule.id, rule]),
 );

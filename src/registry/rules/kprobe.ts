@@ -233,7 +233,33 @@ export const KPROBE_EVENT_NOTRACE: Rule = {
   remedies: ['Probe a caller, or use register_kprobe (`via: "kernel"`).'],
 };
 
+export const KPROBE_MODULE_GOING: Rule = {
+  id: 'kprobe.module.going',
+  title: 'The module is going away',
+  errno: 'ENOENT',
+  what: 'A kprobe is refused in the text of a module whose exit function has been called.',
+  why: 'Its text is about to be freed, and a reference to it can no longer be had.',
+  linux: 'check_kprobe_address_safe, kernel/kprobes.c (6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Load the module again, then attach.'],
+};
+
+export const KPROBE_GONE: Rule = {
+  id: 'kprobe.gone',
+  title: 'The probed text is gone',
+  errno: 'EINVAL',
+  what: 'A probe whose text went with its module, or with init text, stays registered as [GONE] and cannot be enabled.',
+  why: 'There is nothing to write the breakpoint to. Another probe at the address, once text is there again, is prepared afresh and does not revive this one.',
+  linux: 'enable_kprobe and kill_kprobe, kernel/kprobes.c (6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Detach it, and attach again when the module is loaded.'],
+};
+
 export const KPROBE_RULES: readonly Rule[] = [
+  KPROBE_MODULE_GOING,
+  KPROBE_GONE,
   KPROBE_ADDRESS_UNKNOWN,
   KPROBE_NOT_TEXT,
   KPROBE_BLACKLISTED,

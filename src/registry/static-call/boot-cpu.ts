@@ -1,6 +1,6 @@
 /** What this boot does to returns and calls, as far as static calls have to follow; read from pristine text. */
 import { CALL_INSN_OPCODE, JMP32_INSN_OPCODE, relTarget } from '../../insn/index.ts';
-import type { World } from '../world.ts';
+import { isKernelText, type World } from '../world.ts';
 
 /** Returns looked at before it is settled that they stay plain. */
 const RETURNS_TRIED = 256;
@@ -80,7 +80,7 @@ export function returnThunkAt(world: World, at: number): number | undefined {
 /** callthunks_translate_call_dest: the accounting code in front of a function, when there is some; 6.1 has none. */
 export function translateCallDestination(world: World, func: number): number {
   const thunk = bootCpu(world).callThunk;
-  if (thunk === undefined || func < world.coreText.start || func >= world.coreText.end) return func;
+  if (thunk === undefined || !isKernelText(world, func)) return func;
   const pad = func - thunk.size;
   if (!world.pristine.contains(pad, thunk.start.length)) return func;
   return Buffer.compare(world.pristine.bytes(pad, thunk.start.length), thunk.start) === 0 ? pad : func;

@@ -3,7 +3,7 @@
  * Source: include/linux/static_call.h; kernel/static_call_inline.c static_call_init, static_call_is_init (6.12; 6.1 alike).
  */
 import { JMP32_INSN_OPCODE, relTarget } from '../../insn/index.ts';
-import { floorIndex, type World } from '../world.ts';
+import { floorIndex, isKernelText, type World } from '../world.ts';
 
 export interface StaticCall {
   /** Offset of the struct static_call_key. */
@@ -30,7 +30,7 @@ function sitesByKey(world: World): ReadonlyMap<number, readonly number[]> {
       const found = entries.get(key) ?? [];
       entries.set(key, found);
       const site = staticCalls.site[i] as number;
-      if (site >= world.coreText.start && site < world.coreText.end) found.push(i);
+      if (isKernelText(world, site)) found.push(i);
     }
     index = entries;
     INDEXES.set(world, index);

@@ -1,5 +1,6 @@
 /** The kernel's printf formats for code addresses. Source: lib/vsprintf.c symbol_string, kernel/kallsyms.c sprint_symbol (6.12; 6.1 alike). */
 import { formatAddress, toAddress } from '../../base/index.ts';
+import { moduleAt } from '../../image/index.ts';
 import type { BpfTrampoline, FtraceOps } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
 
@@ -9,6 +10,12 @@ const MODULE = 'ktextd';
 const VMLINUX_BTF = 1n;
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
+
+/** ` [lab]` behind the symbols of a module. */
+export function moduleSuffix(txn: Txn, at: number): string {
+  const module = moduleAt(txn.world.image, at);
+  return module === undefined ? '' : ` [${module.name}]`;
+}
 
 /** `%px` with `0x` in front. */
 export const rawAddress = (txn: Txn, at: number): string => formatAddress(toAddress(txn.world.image.base, at));
@@ -43,7 +50,7 @@ export function formatSymbol(txn: Txn, at: number): string {
     return trampolineSymbol(txn, at) ?? handlerSymbol(txn, at) ?? rawAddress(txn, at);
   const symbol = txn.world.image.symbols.containing(at);
   if (symbol?.offset === undefined) return rawAddress(txn, at);
-  return `${symbol.name}+${hex(at - symbol.offset)}/${hex(symbol.size)}`;
+  return `${symbol.name}+${hex(at - symbol.offset)}/${hex(symbol.size)}${moduleSuffix(txn, at)}`;
 }
 
 /** `%pS` of an ops' callback. */

@@ -14,7 +14,7 @@ import { refuse } from '../rules/rule.ts';
 import { VIEW_UNKNOWN } from '../rules/sysctl.ts';
 import type { Txn } from '../txn.ts';
 import { FTRACE_MCOUNT_MAX_OFFSET } from '../world.ts';
-import { formatFunc, formatSymbol } from './format-symbol.ts';
+import { formatFunc, formatSymbol, moduleSuffix } from './format-symbol.ts';
 
 const has = (record: DynFtrace, flag: number): boolean => (record.flags & flag) !== 0;
 const column = (isSet: boolean, letter: string): string => (isSet ? ` ${letter}` : '  ');
@@ -24,7 +24,7 @@ function siteName(txn: Txn, site: number): string {
   const symbol = txn.world.image.symbols.containing(site);
   const offset = symbol?.offset === undefined ? 0 : site - symbol.offset;
   if (symbol === undefined || offset > FTRACE_MCOUNT_MAX_OFFSET) return `__ftrace_invalid_address___${offset}`;
-  return symbol.name;
+  return symbol.name + moduleSuffix(txn, site);
 }
 
 /** addr_from_call: what the call at this place calls; undefined when none is there. */

@@ -3,6 +3,7 @@
  * populate_kprobe_blacklist (6.12; 6.1 alike).
  */
 import { ok, type Result } from '../../base/index.ts';
+import { moduleAt } from '../../image/index.ts';
 import { byHashBucket } from '../kprobe/hash-table.ts';
 import type { KprobeChild, KprobeEntry } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
@@ -17,9 +18,10 @@ function probeLine(txn: Txn, entry: KprobeEntry, child: KprobeChild): string {
   const place =
     symbol?.offset === undefined
       ? rawAddress(txn, entry.addr)
-      : `${symbol.name}+0x${(entry.addr - symbol.offset).toString(16)}   `;
+      : `${symbol.name}+0x${(entry.addr - symbol.offset).toString(16)}  ${moduleAt(txn.world.image, entry.addr)?.name ?? ' '}`;
   const flags = [
-    probe?.isDisabled === true ? '[DISABLED]' : '',
+    probe?.isGone === true ? '[GONE]' : '',
+    probe?.isDisabled === true && probe.isGone !== true ? '[DISABLED]' : '',
     entry.opt?.isOptimized === true ? '[OPTIMIZED]' : '',
     entry.isFtrace ? '[FTRACE]' : '',
   ].join('');

@@ -73,7 +73,7 @@ export const DetachAnswer = Type.Object(
   { title: 'DetachAnswer' },
 );
 
-const Holder = Type.Object(
+export const Holder = Type.Object(
   { attachment: Type.String(), kind: Type.String(), client: Type.String(), since: Timestamp },
   { title: 'Holder' },
 );

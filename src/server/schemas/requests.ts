@@ -62,6 +62,15 @@ export const SysctlBody = Type.Object(
   { ...strict, title: 'SysctlRequest' },
 );
 
+export const ModuleStateBody = Type.Object(
+  { state: words(['live', 'going']) },
+  { ...strict, title: 'ModuleStateRequest' },
+);
+export const LoadModuleQuery = Type.Object(
+  { until: Type.Optional(words(['coming', 'live'], '`coming` stops before its init function runs')) },
+  strict,
+);
+
 /** A body that may be left out. */
 export const EmptyBody = Type.Union([Type.Null(), Type.Object({}, strict)]);
 

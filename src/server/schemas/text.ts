@@ -9,6 +9,7 @@ export const SymbolView = Type.Object(
     address: Address,
     size: Type.Integer(),
     type: Type.String(),
+    module: nullable(Type.String()),
     prototype: nullable(Type.String()),
     attachable: Type.Object(
       {
