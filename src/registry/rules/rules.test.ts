@@ -9,6 +9,7 @@ import { MODULE_CASES } from '../../../test/support/module-rule-cases.ts';
 import { PROGRAM_CASES } from '../../../test/support/program-rule-cases.ts';
 import { RegistryLab, withBytes, withoutSymbols, withSymbol } from '../../../test/support/registry-lab.ts';
 import { STATIC_CASES } from '../../../test/support/static-rule-cases.ts';
+import { VIEW_CASES } from '../../../test/support/view-rule-cases.ts';
 import { ERRNO, type Fault } from '../../base/index.ts';
 import type { FunctionPrototype, KernelImage } from '../../image/index.ts';
 import { linkProgram } from '../bpf/trampoline.ts';
@@ -16,7 +17,6 @@ import { registerFtraceDirect } from '../ftrace/direct.ts';
 import { OPS } from '../model/flags.ts';
 import { type AttachRequest, OWNER_KINDS, type OwnerKind, type Strictness } from '../model/request.ts';
 import { OWNERS } from '../owners/index.ts';
-import { kernelView } from '../views/views.ts';
 import { RULES } from './index.ts';
 
 /** Refusals that the coordinator makes by these rules; its own tests have their cases. */
@@ -320,32 +320,6 @@ const MORE_CASES: Readonly<Record<string, Case>> = {
     },
     holders: ['first'],
     image: of61,
-  },
-};
-
-/** Files of the kernel and sysctls. */
-const VIEW_CASES: Readonly<Record<string, Case>> = {
-  'ftrace.off.permanent': {
-    refuse: (lab) => {
-      assert.equal(lab.sysctl('kernel.ftrace_enabled', 0).outcome.kind, 'granted');
-      return lab.refused('livepatch', F);
-    },
-  },
-  'sysctl.ftrace-enabled.permanent': {
-    refuse: (lab) => {
-      lab.attach('livepatch', F, {}, 'patcher');
-      return faultOf(lab.sysctl('kernel.ftrace_enabled', 0).outcome);
-    },
-    holders: ['patcher'],
-  },
-  'sysctl.unknown': { refuse: (lab) => faultOf(lab.sysctl('kernel.ftrace', 0).outcome) },
-  'sysctl.value.invalid': { refuse: (lab) => faultOf(lab.sysctl('debug.kprobes-optimization', 2).outcome) },
-  'view.unknown': {
-    refuse: (lab) => {
-      const view = kernelView(lab.view(), 'tracing/no_such');
-      assert.ok(!view.ok);
-      return view.fault;
-    },
   },
 };
 
