@@ -13,4 +13,5 @@ export * from './trampoline/ftrace-trampoline.ts';
 export * from './trampoline/optprobe-detour.ts';
 export { MAX_BPF_FUNC_ARGS } from './trampoline/trampoline-frame.ts';
 export * from './trampoline/trampoline-request.ts';
+export * from './verify/index.ts';
 export { BPF_INSN_SAFETY, type GeneratedCodeCpu } from './x86/generated-code.ts';

@@ -14,6 +14,8 @@ const LD_IMM = 'resolve_pseudo_ldimm64, kernel/bpf/verifier.c (6.12)';
 export interface DecodeOptions {
   /** True for code that a verifier has rewritten: R11, PROBE_MEM loads, the speculation barrier and tail calls are then instructions. */
   readonly allowsInternal?: boolean;
+  /** True when a verifier looks at the program: it refuses a write to R10 where some path leads to it, and nowhere else. */
+  readonly allowsFrameWrite?: boolean;
 }
 
 /** What the decoder reads an instruction's fields from. */
@@ -25,6 +27,8 @@ interface Slot {
   readonly off: number;
   readonly imm: number;
 }
+
+const FRAME_POINTER = 'bpf.insn.frame-pointer';
 
 const fixed = (use: unknown): number | undefined => (typeof use === 'number' ? use : undefined);
 const matches = (use: unknown, value: number): boolean => typeof use !== 'number' || use === value;
@@ -111,7 +115,7 @@ function registerProblem(insn: Insn, slot: Slot, allowsInternal: boolean): Fault
     (slot.dst === BPF_REG_FP && (insn.dst === 'write' || insn.dst === 'update')) ||
     (slot.src === BPF_REG_FP && insn.src === 'update');
   if (!writesFrame) return undefined;
-  return fault(slot.index, 'bpf.insn.frame-pointer', 'the frame pointer R10 is read only', VERIFIER, 'EACCES');
+  return fault(slot.index, FRAME_POINTER, 'the frame pointer R10 is read only', VERIFIER, 'EACCES');
 }
 
 function secondSlotProblem(code: BpfCode, first: number): Fault | undefined {
@@ -136,7 +140,7 @@ function secondSlotProblem(code: BpfCode, first: number): Fault | undefined {
  * immediate, bytes that are no whole number of instructions; EACCES a write to R10; E2BIG none or more than a million slots.
  */
 export function decodeBpf(bytes: Uint8Array, options: DecodeOptions = {}): Result<BpfCode> {
-  const { allowsInternal = false } = options;
+  const { allowsInternal = false, allowsFrameWrite = false } = options;
   if (bytes.length % BPF_INSN_SIZE !== 0) {
     const detail = `${bytes.length} bytes are no whole number of ${BPF_INSN_SIZE}-byte instructions`;
     return err({ errno: 'EINVAL', rule: 'bpf.program.size', detail, linux: LOAD });
@@ -154,7 +158,8 @@ export function decodeBpf(bytes: Uint8Array, options: DecodeOptions = {}): Resul
       continue;
     }
     const problem = decodeSlot(code, slot, allowsInternal);
-    if (problem !== undefined) return err(problem);
+    const isTolerated = allowsFrameWrite && problem?.rule === FRAME_POINTER;
+    if (problem !== undefined && !isTolerated) return err(problem);
     if (code.code[slot] === BPF_LD_IMM64) code.insn[++slot] = SECOND_SLOT;
   }
   return ok(code);

@@ -1,0 +1,47 @@
+import type { BtfTypes } from '../../image/index.ts';
+import type { BpfCode, BpfFunction } from '../bpf/index.ts';
+import type { HelperProgramType, HelperPrototype } from '../helpers/index.ts';
+import type { MapSpec } from '../maps/index.ts';
+
+export type VerifierMap = Pick<
+  MapSpec,
+  'name' | 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags' | 'initial' | 'isFrozen'
+>;
+
+/** Types of programs that are verified. */
+export type VerifiedType = HelperProgramType;
+
+/** The function that a program is for. */
+export interface VerifyTarget {
+  readonly name: string;
+  /** Its FUNC in the kernel's BTF. */
+  readonly btfId: number;
+}
+
+export interface VerifyRequest {
+  /** As decoded; maps named by MAP_FD, MAP_VALUE, MAP_IDX and MAP_IDX_VALUE. */
+  readonly code: BpfCode;
+  readonly functions: readonly BpfFunction[];
+  readonly type: VerifiedType;
+  /** Needed by the types whose context BTF describes. */
+  readonly target?: VerifyTarget;
+  readonly btf?: BtfTypes;
+  /** The map that a 64-bit immediate with that source and low half names. */
+  readonly map: (source: number, number: number) => VerifierMap | undefined;
+  readonly helper: (id: number) => HelperPrototype | undefined;
+  /** Name of a helper that is not there, with `bpf_`. */
+  readonly helperName?: (id: number) => string | undefined;
+  /** Type of struct task_struct in the kernel's BTF. */
+  readonly taskStruct?: () => number | undefined;
+  /** Whether the program's licence is compatible with the GPL; by default it is. */
+  readonly isGpl?: boolean;
+  /** 1: the log of the path that fails; 2: of all paths, with what was found out on the way. */
+  readonly logLevel: 0 | 1 | 2;
+  readonly cpus?: number;
+  /** Checkpoints at every place where states may be compared (BPF_F_TEST_STATE_FREQ). */
+  readonly checkpointsEverywhere?: boolean;
+  /** An instruction as the listing has it, for the log. */
+  readonly describe?: (slot: number) => string;
+  /** Instructions that may be looked at in all; by default BPF_COMPLEXITY_LIMIT_INSNS. */
+  readonly maxInstructions?: number;
+}
