@@ -57,6 +57,8 @@ export const BPF_REG_FP = 10;
 export const MAX_BPF_REG = 11;
 /** A register that only rewrites may use (bpf_jit_blind_insn, do_misc_fixups). */
 export const BPF_REG_AX = 11;
+/** x86's r11, which no BPF register lives in: where a trampoline may point it at the arguments. Only our own rewrites name it. */
+export const BPF_REG_R11 = 12;
 /** Bytes of stack below R10. */
 export const MAX_BPF_STACK = 512;
 /** Bytes of one instruction; a 64-bit immediate takes two. */

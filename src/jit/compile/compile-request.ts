@@ -43,6 +43,8 @@ export interface CompileRequest {
   /** What a call by register goes through: it finds the helper's number in %rax. No kernel has one. */
   readonly callx?: number;
   readonly tailCall?: TailCallLayout;
+  /** Divisions and shifts leave r11 alone, because the trampoline has pointed it at the arguments. */
+  readonly keepsR11?: boolean;
 }
 
 /** A load that may fault: execution goes on behind it with the register 0 (ex_handler_bpf). Offsets count from the first byte. */

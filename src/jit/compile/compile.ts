@@ -79,7 +79,7 @@ const fault = (index: number, rule: string, detail: string): Fault => ({
 function writeFunction(draft: Draft, { start, end }: BpfFunction, frame: FunctionFrame): Fault | undefined {
   const { b, request, slotAt, slotJumps } = draft;
   const { code } = request;
-  const emitters = emittersFor(request.cpu);
+  const emitters = emittersFor({ bmi2: request.cpu.bmi2, keepsR11: request.keepsR11 ?? false });
   const registers = X86_REGISTER;
   let exit = -1;
   draft.functionAt.push(b.length);

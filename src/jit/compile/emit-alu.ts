@@ -1,7 +1,7 @@
 import type { AluOp, Insn, SignedOp, Width } from '../bpf/index.ts';
 import { RAX, RCX, RDX } from '../x86/registers.ts';
 import type { CodeBuffer } from './code-buffer.ts';
-import { AUX, isImm8, modRm, modRmOne, putMov, putMov64, putMovImm32, putRex, putRexOne, rex } from './x86.ts';
+import { AUX, AX, isImm8, modRm, modRmOne, putMov, putMov64, putMovImm32, putRex, putRexOne, rex } from './x86.ts';
 
 /** Writes one instruction; `dst` and `src` are x86 registers. */
 export type Emit = (b: CodeBuffer, dst: number, src: number, off: number, imm: number) => void;
@@ -9,6 +9,8 @@ type Of<K extends Insn['meaning']['kind']> = Insn['meaning'] & { readonly kind: 
 
 export interface EmitOptions {
   readonly bmi2: boolean;
+  /** r11 is not taken as a scratch register. */
+  readonly keepsR11: boolean;
 }
 
 /** Opcode of the register form, opcode extension of the immediate form as ModRM for %rax, opcode of the short form for %rax. */
@@ -26,14 +28,14 @@ const SHIFTS: Readonly<Partial<Record<AluOp | SignedOp, readonly [number, number
   arsh: [0xf8, 2],
 };
 
-export function emitAlu({ op, width, from }: Of<'alu'>, { bmi2 }: EmitOptions): Emit {
+export function emitAlu({ op, width, from }: Of<'alu'>, options: EmitOptions): Emit {
   const is64 = width === 64;
   const simple = SIMPLE[op];
   if (simple !== undefined) return from === 'reg' ? simpleRegister(simple[0], is64) : simpleImmediate(simple, is64);
   const shift = SHIFTS[op];
-  if (shift !== undefined) return from === 'reg' ? shiftRegister(shift, is64, bmi2) : shiftImmediate(shift[0], is64);
+  if (shift !== undefined) return from === 'reg' ? shiftRegister(shift, is64, options) : shiftImmediate(shift[0], is64);
   if (op === 'mul') return from === 'reg' ? multiplyRegister(is64) : multiplyImmediate(is64);
-  return divide(op, width, from);
+  return divide(op, width, from, options.keepsR11 ? AX : AUX);
 }
 
 const simpleRegister =
@@ -82,14 +84,27 @@ const shiftImmediate =
     else b.put3(0xc1, modRmOne(extension, dst), imm);
   };
 
-/** shlx, shrx, sarx where the CPU has them and the count is not in %cl already; else the count goes through %cl. */
+/** `xchg %src,%rcx` */
+const swapWithRcx = (b: CodeBuffer, src: number): void => b.put3(rex(0x48, src, RCX), 0x87, modRm(src, RCX));
+
+/**
+ * shlx, shrx, sarx where the CPU has them and the count is not in %cl already; else the count goes through %cl. A value that is in %rcx itself
+ * waits in r11, or changes places with the count where r11 is kept.
+ */
 const shiftRegister =
-  ([extension, prefix]: readonly [number, number], is64: boolean, bmi2: boolean): Emit =>
+  ([extension, prefix]: readonly [number, number], is64: boolean, { bmi2, keepsR11 }: EmitOptions): Emit =>
   (b, dst, src) => {
     if (bmi2 && src !== RCX) {
       const high = dst > 7 ? 0 : 0xa0;
       b.put3(0xc4, high | 0x42, (is64 ? 0x80 : 0) | ((~src & 15) << 3) | prefix);
       b.put2(0xf7, modRm(dst, dst));
+      return;
+    }
+    if (keepsR11 && dst === RCX && src !== RCX) {
+      swapWithRcx(b, src);
+      putRexOne(b, src, is64);
+      b.put2(0xd3, modRmOne(extension, src));
+      swapWithRcx(b, src);
       return;
     }
     let shifted = dst;
@@ -108,10 +123,11 @@ const shiftRegister =
   };
 
 /**
- * %rax and %rdx are saved around the division unless one of them is the destination; the divisor goes to %r11 when it is a constant or lives in
- * one of the two.
+ * %rax and %rdx are saved around the division unless one of them is the destination; the divisor goes to a scratch register when it is a
+ * constant or lives in one of the two: to %r11 as the kernel has it, or to AX, which is free here (blinding, the only one that lives in it,
+ * gives the division its register form).
  */
-function divide(op: AluOp | SignedOp, width: Width, from: 'imm' | 'reg'): Emit {
+function divide(op: AluOp | SignedOp, width: Width, from: 'imm' | 'reg', scratch: number): Emit {
   const is64 = width === 64;
   const isSigned = op === 'sdiv' || op === 'smod';
   const wantsRemainder = op === 'mod' || op === 'smod';
@@ -120,12 +136,12 @@ function divide(op: AluOp | SignedOp, width: Width, from: 'imm' | 'reg'): Emit {
     if (dst !== RDX) b.put1(0x52);
     let divisor = src;
     if (from === 'imm') {
-      b.put3(0x49, 0xc7, 0xc3);
+      b.put3(0x49, 0xc7, modRmOne(0xc0, scratch));
       b.put32(imm);
-      divisor = AUX;
+      divisor = scratch;
     } else if (src === RAX || src === RDX) {
-      putMov64(b, AUX, src);
-      divisor = AUX;
+      putMov64(b, scratch, src);
+      divisor = scratch;
     }
     if (dst !== RAX) putMov(b, is64, RAX, dst);
     if (!isSigned) b.put2(0x31, 0xd2);

@@ -64,8 +64,8 @@ function emitterOf({ meaning }: Insn, options: EmitOptions): Emit {
 }
 
 const table = (options: EmitOptions): readonly Emit[] => ISA.map((insn) => emitterOf(insn, options));
-const WITH_BMI2 = table({ bmi2: true });
-const WITHOUT_BMI2 = table({ bmi2: false });
+const TABLES = [false, true].map((keepsR11) => [false, true].map((bmi2) => table({ bmi2, keepsR11 })));
 
 /** What writes each instruction, by its place in ISA. */
-export const emittersFor = ({ bmi2 }: EmitOptions): readonly Emit[] => (bmi2 ? WITH_BMI2 : WITHOUT_BMI2);
+export const emittersFor = ({ bmi2, keepsR11 }: EmitOptions): readonly Emit[] =>
+  (TABLES[Number(keepsR11)] as (readonly Emit[])[])[Number(bmi2)] as readonly Emit[];

@@ -2,8 +2,8 @@ import { BPF_REG_AX } from '../bpf/index.ts';
 import { R8, R10, R11, R13, R14, R15, RAX, RBP, RBX, RCX, RDI, RDX, type Register, RSI } from '../x86/registers.ts';
 import type { CodeBuffer } from './code-buffer.ts';
 
-/** Where each BPF register lives (reg2hex, arch/x86/net/bpf_jit_comp.c, 6.12); the last is AX, which only rewrites use. */
-export const X86_REGISTER: readonly Register[] = [RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, R15, RBP, R10];
+/** Where each BPF register lives (reg2hex, arch/x86/net/bpf_jit_comp.c, 6.12); the last two, AX and r11, only rewrites use. */
+export const X86_REGISTER: readonly Register[] = [RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, R15, RBP, R10, R11];
 /** Register that no BPF register lives in, for sequences of several instructions (AUX_REG). */
 export const AUX = R11;
 export const AX = X86_REGISTER[BPF_REG_AX] as Register;

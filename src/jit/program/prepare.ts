@@ -19,7 +19,7 @@ export interface PreparedBpf {
   readonly startOf: Int32Array;
 }
 
-const moved = (functions: readonly BpfFunction[], startOf: Int32Array): readonly BpfFunction[] =>
+export const moved = (functions: readonly BpfFunction[], startOf: Int32Array): readonly BpfFunction[] =>
   functions.map(({ start, end }) => ({ start: startOf[start] as number, end: startOf[end] as number }));
 
 /**

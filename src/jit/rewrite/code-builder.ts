@@ -93,8 +93,9 @@ class Builder implements Patch {
 
   keep(): void {
     this.leads(this.#current, this.length);
-    copyRun(this.#code, this.#current, this.#current + 1, this.out, this.length);
-    this.length += 1;
+    const slots = this.#code.insn[this.#current + 1] === SECOND_SLOT ? 2 : 1;
+    copyRun(this.#code, this.#current, this.#current + slots, this.out, this.length);
+    this.length += slots;
   }
 
   jump(insn: Insn, dst: number, src: number, imm: number): void {

@@ -5,7 +5,13 @@ import type { GeneratedCodeCpu } from '../x86/generated-code.ts';
  * Whose trampoline it is. `linux-6.12` and `linux-6.1` are what those kernels generate, byte for byte; `seed` is the ten instructions of
  * the mail that started it all (22 October 2019), generalised to n arguments.
  */
-export type TrampolineLayout = 'linux-6.12' | 'linux-6.1' | 'seed';
+export type TrampolineLayout = 'linux-6.12' | 'linux-6.1' | 'seed' | DirectLayout;
+
+/** What the mail's thread proposed instead of a pointer to the arguments; each needs programs compiled for the function. */
+export type DirectLayout = 'frame' | 'registers' | 'r11';
+
+export const isDirectLayout = (layout: string): layout is DirectLayout =>
+  layout === 'frame' || layout === 'registers' || layout === 'r11';
 
 export type TrampolineProgramKind = 'fentry' | 'fmod_ret' | 'fexit';
 
@@ -96,7 +102,7 @@ export function programSymbols(program: Pick<TrampolineProgram, 'sleepable' | 'r
 export function trampolineSymbols(
   request: Pick<BpfTrampolineRequest, 'layout' | 'programs' | 'flags'>,
 ): readonly string[] {
-  if (request.layout === 'seed') return [];
+  if (request.layout === 'seed' || isDirectLayout(request.layout)) return [];
   const names = new Set(request.flags.callOrig ? ['__bpf_tramp_enter', '__bpf_tramp_exit'] : []);
   for (const program of request.programs) {
     const { enter, exit } = programSymbols(program);

@@ -18,7 +18,7 @@ export function generateSeedTrampoline(request: BpfTrampolineRequest): Result<Ge
   const other = request.programs.find((program) => program.kind !== 'fentry');
   if (other !== undefined) {
     const detail = `the seed's trampoline runs programs at entry only, not ${other.kind}`;
-    return err({ errno: 'EOPNOTSUPP', rule: 'bpf.trampoline.seed.kind', detail });
+    return err({ errno: 'EOPNOTSUPP', rule: 'bpf.trampoline.layout-kind', detail });
   }
   const { argWords } = layOutFrame(request.argSizes, request.flags, false);
   if (argWords > ARGUMENT_REGISTERS.length) {
