@@ -145,7 +145,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     force: (caller, id) => force(kernel, caller, id),
     ...taskCalls(kernel),
     ...sessionCalls(kernel, reaper),
-    ...programCalls(kernel, programRuns),
+    ...programCalls(kernel, programRuns, mapTurn),
     ...mapCalls(kernel, mapTurn),
     ...moduleCalls(kernel),
     detach: (caller, id, detachOptions) => detach(kernel, caller, id, detachOptions),

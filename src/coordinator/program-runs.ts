@@ -1,9 +1,8 @@
 import type { Worker } from 'node:worker_threads';
 import { type Clock, err, ok, type Result, startWorker } from '../base/index.ts';
 import { refuse } from '../registry/index.ts';
-import type { ProgramRun } from './program-run.ts';
+import type { ProgramRun, ProgramRunDone } from './program-run.ts';
 import { RUNS_BUSY } from './rules.ts';
-import type { ProgramRunAnswer } from './service-programs.ts';
 
 /** Runs that may wait for the thread. */
 const WAITING_MAX = 256;
@@ -11,10 +10,10 @@ const WAITING_MAX = 256;
 interface Waiting {
   readonly run: ProgramRun;
   readonly maxMs: number;
-  readonly settle: (answer: Result<ProgramRunAnswer>) => void;
+  readonly settle: (answer: Result<ProgramRunDone>) => void;
 }
 
-export type FromRunWorker = { readonly kind: 'began' } | { readonly kind: 'done'; readonly answer: ProgramRunAnswer };
+export type FromRunWorker = { readonly kind: 'began' } | { readonly kind: 'done'; readonly result: ProgramRunDone };
 
 /**
  * Runs programs in one thread, first come first served, so that the event loop never waits for one. The thread starts with the first run; one
@@ -30,7 +29,7 @@ export class ProgramRuns {
     this.#clock = clock;
   }
 
-  run(run: ProgramRun, maxMs: number): Promise<Result<ProgramRunAnswer>> {
+  run(run: ProgramRun, maxMs: number): Promise<Result<ProgramRunDone>> {
     if (this.#waiting.length >= WAITING_MAX)
       return Promise.resolve(err(refuse(RUNS_BUSY, { detail: `${WAITING_MAX} runs are waiting.` })));
     return new Promise((settle) => {
@@ -47,7 +46,7 @@ export class ProgramRuns {
     const { run, maxMs, settle } = next;
     /** Loading the thread does not count: the time begins when it says that it has begun. */
     let stopTimer = (): void => undefined;
-    const done = (answer: Result<ProgramRunAnswer>): void => {
+    const done = (answer: Result<ProgramRunDone>): void => {
       stopTimer();
       worker.off('message', onMessage);
       worker.off('exit', onExit);
@@ -59,12 +58,13 @@ export class ProgramRuns {
     const onTimeout = (): void => {
       this.#worker = undefined;
       const { via, input } = run;
-      done(ok({ returnValue: null, instructions: 0, output: input, via, fault: null, exceeded: 'maxMs' }));
+      const common = { returnValue: null, instructions: 0, output: input, via, log: [], fault: null } as const;
+      done(ok({ answer: { ...common, exceeded: 'maxMs' }, writes: [] }));
       void worker.terminate();
     };
     const onMessage = (message: FromRunWorker): void => {
       if (message.kind === 'began') stopTimer = this.#clock.after(maxMs, onTimeout);
-      else done(ok(message.answer));
+      else done(ok(message.result));
     };
     const onExit = (): void => {
       this.#worker = undefined;

@@ -13,15 +13,25 @@ import {
   type ProgramDecision,
   preparedProgram,
   programUnknown,
+  reachable,
 } from '../registry/index.ts';
 import { announcePokes } from './announce-pokes.ts';
 import type { Command, CommandTurn } from './command.ts';
 import { reject } from './commands.ts';
 import type { Kernel } from './kernel.ts';
+import type { MapTurn } from './map-turn.ts';
+import { WRITE_MAPS } from './maps.ts';
 import { pageOf } from './paging.ts';
+import type { ProgramRun, RunnableProgram } from './program-run.ts';
 import type { ProgramRuns } from './program-runs.ts';
 import type { Caller } from './service.ts';
-import type { ProgramCalls, ProgramListing, ProgramView } from './service-programs.ts';
+import type {
+  ProgramCalls,
+  ProgramListing,
+  ProgramRunAnswer,
+  ProgramRunRequest,
+  ProgramView,
+} from './service-programs.ts';
 
 /** Budgets of a run: what is taken when the caller says nothing, and the most that it may ask for. */
 const INSTRUCTIONS = { default: 10_000_000, max: 1_000_000_000 } as const;
@@ -101,10 +111,30 @@ export const UNLOAD_PROGRAM: Command<{ readonly id: string }, ProgramView> = {
   },
 };
 
+/** A run of a program on the maps as they are now. */
+function programRun(kernel: Kernel, program: BpfProgram, request: ProgramRunRequest): ProgramRun {
+  const { world, state } = kernel;
+  const { input = '', via = 'jit', maxInstructions } = request;
+  const { contents, callees } = reachable(state, program);
+  return {
+    ...runnable(program),
+    input,
+    via,
+    maxInstructions: capped(maxInstructions, INSTRUCTIONS),
+    base: world.image.base,
+    cpu: bpfJitCpu(world),
+    isRaw: program.type === 'raw',
+    contents,
+    callees: callees.map(runnable),
+  };
+}
+
+const runnable = ({ bytecode, maps, prog }: BpfProgram): RunnableProgram => ({ bytecode, maps, prog });
+
 const capped = (asked: number | undefined, limit: { readonly default: number; readonly max: number }): number =>
   Math.min(asked ?? limit.default, limit.max);
 
-export function programCalls(kernel: Kernel, runs: ProgramRuns): ProgramCalls {
+export function programCalls(kernel: Kernel, runs: ProgramRuns, turn: MapTurn): ProgramCalls {
   const viewOf = <T>(caller: Caller, id: string, view: (program: BpfProgram) => T): Result<T> => {
     const program = own(kernel, caller, id);
     return program.ok ? ok(view(program.value)) : program;
@@ -123,19 +153,19 @@ export function programCalls(kernel: Kernel, runs: ProgramRuns): ProgramCalls {
         view,
         listing: listingOf(kernel, program, view),
       })),
-    async runProgram(caller, id, { input = '', via = 'jit', maxInstructions, maxMs }) {
+    async runProgram(caller, id, request) {
       const program = own(kernel, caller, id);
       if (!program.ok) return program;
-      const { world } = kernel;
-      const run = {
-        bytecode: program.value.bytecode,
-        input,
-        via,
-        maxInstructions: capped(maxInstructions, INSTRUCTIONS),
-        base: world.image.base,
-        cpu: bpfJitCpu(world),
+      const run = async (): Promise<Result<ProgramRunAnswer>> => {
+        const run = programRun(kernel, program.value, request);
+        const ran = await runs.run(run, capped(request.maxMs, MILLISECONDS));
+        if (!ran.ok) return ran;
+        const { answer, writes } = ran.value;
+        if (writes.length === 0) return ok(answer);
+        const kept = await kernel.execute(WRITE_MAPS, caller, { writes });
+        return kept.ok ? ok(answer) : kept;
       };
-      return runs.run(run, capped(maxMs, MILLISECONDS));
+      return program.value.maps.length === 0 ? run() : turn.run(run);
     },
   };
 }

@@ -46,6 +46,8 @@ export interface ProgramRunAnswer {
   /** The input's memory afterwards, hex. */
   readonly output: string;
   readonly via: 'jit' | 'interpreter';
+  /** What bpf_trace_printk wrote. */
+  readonly log: readonly string[];
   /** Why it stopped. */
   readonly fault: { readonly reason: string; readonly instruction: number; readonly address: string | null } | null;
   /** The budget that it used up. */

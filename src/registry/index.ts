@@ -46,6 +46,7 @@ export {
   readKey,
   type UpdateElementRequest,
 } from './maps/decide.ts';
+export { type Reachable, reachable } from './maps/reachable.ts';
 export type { BpfMap, ProgramMap } from './maps/state.ts';
 export { initialState } from './model/initial-state.ts';
 export type { LoadedModule } from './model/loaded-module.ts';

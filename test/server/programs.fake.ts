@@ -44,7 +44,7 @@ export function fakePrograms(callers: Caller[]): Programs {
     async runProgram(_caller, id, { input = '', via = 'jit' }) {
       const program = found(id);
       if (!program.ok) return program;
-      return ok({ returnValue: '0x0', instructions: 1, output: input, via, fault: null, exceeded: null });
+      return ok({ returnValue: '0x0', instructions: 1, output: input, via, log: [], fault: null, exceeded: null });
     },
   };
 }

@@ -92,7 +92,6 @@ const TASK_AND_TIME: readonly HelperPrototype[] = [
   helper(16, 'bpf_get_current_comm', ['ARG_PTR_TO_UNINIT_MEM', 'ARG_CONST_SIZE'], 'RET_INTEGER'),
   helper(35, 'bpf_get_current_task', [], 'RET_INTEGER', { gplOnly: true }),
   helper(42, 'bpf_get_numa_node_id', [], 'RET_INTEGER'),
-  helper(118, 'bpf_jiffies64', [], 'RET_INTEGER'),
   helper(125, 'bpf_ktime_get_boot_ns', [], 'RET_INTEGER'),
   helper(158, 'bpf_get_current_task_btf', [], 'RET_PTR_TO_BTF_ID_TRUSTED', { gplOnly: true }),
 ];

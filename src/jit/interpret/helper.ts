@@ -1,8 +1,9 @@
+import type { HelperArgs, HelperRun } from '../helpers/index.ts';
 import type { BpfMemory } from './memory.ts';
 
 /** What a running helper sees: R1 to R5 and the program's memory. */
 export interface HelperCall {
-  readonly args: readonly [bigint, bigint, bigint, bigint, bigint];
+  readonly args: HelperArgs;
   readonly memory: BpfMemory;
 }
 
@@ -12,8 +13,8 @@ export interface BpfHelper {
   readonly id: number;
   /** Name in the kernel, without `bpf_`. */
   readonly name: string;
-  /** Returns R0, unsigned 64 bits. */
-  readonly run: (call: HelperCall) => bigint;
+  /** Returns R0, unsigned 64 bits, or the functions of the program that it calls on its way there. */
+  readonly run: (call: HelperCall) => HelperRun;
 }
 
 /** The helpers that programs of one type may call. */

@@ -13,6 +13,8 @@ export interface InterpretRequest {
   readonly memory: BpfMemory;
   readonly helpers: HelperRegistry;
   readonly maxInstructions: number;
+  /** The program in a slot of an array of programs, by the array's address; without it there is none. */
+  readonly tailCallee?: (array: bigint, index: number) => BpfCode | undefined;
 }
 
 /** Where the stack of an interpreted program ends: an address of the vmalloc area, away from what tests map. */
@@ -40,6 +42,8 @@ export function interpretBpf(request: InterpretRequest): BpfOutcome {
     frames: [],
     memory: withStack(request.memory),
     helpers: request.helpers,
+    tailCallee: request.tailCallee ?? (() => undefined),
+    tailCalls: 0,
     stopped: undefined,
   };
   [machine.regs[1], machine.regs[2]] = args;
@@ -50,7 +54,7 @@ export function interpretBpf(request: InterpretRequest): BpfOutcome {
   while (instructions < maxInstructions) {
     const at = slot;
     instructions += 1;
-    slot = (STEPS[code.insn[slot] as number] as Step)(machine, slot);
+    slot = (STEPS[machine.code.insn[slot] as number] as Step)(machine, slot);
     if (machine.stopped === undefined) continue;
     if (machine.stopped === 'exit') return { kind: 'returned', value: machine.regs[0] as bigint, instructions };
     return { kind: 'fault', slot: at, ...machine.stopped, instructions };

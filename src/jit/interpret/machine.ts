@@ -1,4 +1,5 @@
 import type { BpfCode } from '../bpf/index.ts';
+import type { HelperRun } from '../helpers/index.ts';
 import type { HelperRegistry } from './helper.ts';
 import type { BpfMemory } from './memory.ts';
 
@@ -19,20 +20,37 @@ export type BpfOutcome =
 /** MAX_CALL_FRAMES (include/linux/bpf_verifier.h, 6.12). */
 export const MAX_CALL_FRAMES = 8;
 
-/** Where to return to, and the registers that a call preserves. */
+/** Where the functions of an interpreted program have their addresses: 8 bytes a slot, in the module area. Nothing is there. */
+const FUNCTIONS_START = 0xffff_ffff_bf00_0000n;
+export const functionAddress = (slot: number): bigint => FUNCTIONS_START + BigInt(slot * 8);
+export const functionSlot = (address: bigint): number => Number((address - FUNCTIONS_START) / 8n);
+
+/** A helper that waits for a function of the program. */
+export interface WaitingHelper {
+  readonly run: Exclude<HelperRun, bigint>;
+  /** The slot behind the call of the helper. */
+  readonly resume: number;
+}
+
+/** Where to return to, and what a call preserves. */
 export interface Frame {
-  readonly returnTo: number;
+  readonly returnTo: number | WaitingHelper;
+  /** The caller's; a tail call changes the callee's. */
+  readonly code: BpfCode;
   readonly saved: readonly [bigint, bigint, bigint, bigint, bigint];
 }
 
 /** The state that an instruction works on. */
 export interface Machine {
-  readonly code: BpfCode;
+  code: BpfCode;
   /** R0 to R10, unsigned 64 bits. */
   readonly regs: bigint[];
   readonly frames: Frame[];
   readonly memory: BpfMemory;
   readonly helpers: HelperRegistry;
+  /** The program in a slot of an array of programs. */
+  readonly tailCallee: (array: bigint, index: number) => BpfCode | undefined;
+  tailCalls: number;
   /** Set when it stops. */
   stopped: { readonly reason: BpfFaultReason; readonly address?: bigint } | 'exit' | undefined;
 }

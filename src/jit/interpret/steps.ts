@@ -1,6 +1,7 @@
-import { BPF_REG_FP, type BpfCode, type Insn, ISA, immediate64, jumpTarget, MAX_BPF_STACK } from '../bpf/index.ts';
+import { type BpfCode, type Insn, ISA, immediate64, jumpTarget } from '../bpf/index.ts';
 import { aluOperation, atomicOperation, comparison, signExtend, swapBytes } from './arithmetic.ts';
-import { MAX_CALL_FRAMES, type Machine, type Step, stop } from './machine.ts';
+import { callFunction, callHelper, exit } from './calls.ts';
+import { functionAddress, type Machine, type Step, stop } from './machine.ts';
 
 type Of<K extends Insn['meaning']['kind']> = Insn['meaning'] & { readonly kind: K };
 
@@ -86,23 +87,6 @@ function jump({ op, width, from }: Of<'jump'>): Step {
       : slot + 1;
 }
 
-function callHelper(machine: Machine, slot: number, id: number): number {
-  const helper = machine.helpers.byId(id);
-  if (helper === undefined) return stop(machine, 'helper');
-  const args = [1, 2, 3, 4, 5].map((register) => read(machine, register));
-  machine.regs[0] = BigInt.asUintN(64, helper.run({ args: args as never, memory: machine.memory }));
-  return slot + 1;
-}
-
-/** R6 to R10 belong to the caller; the callee's stack lies below. */
-function callFunction(machine: Machine, slot: number): number {
-  if (machine.frames.length + 1 >= MAX_CALL_FRAMES) return stop(machine, 'call-depth');
-  const saved = [6, 7, 8, 9, BPF_REG_FP].map((register) => read(machine, register));
-  machine.frames.push({ returnTo: slot + 1, saved: saved as never });
-  machine.regs[BPF_REG_FP] = read(machine, BPF_REG_FP) - BigInt(MAX_BPF_STACK);
-  return slot + 1 + (machine.code.imm[slot] as number);
-}
-
 function call({ callee }: Of<'call'>): Step {
   switch (callee) {
     case 'helper':
@@ -116,24 +100,16 @@ function call({ callee }: Of<'call'>): Step {
   }
 }
 
-function exit(machine: Machine): number {
-  const frame = machine.frames.pop();
-  if (frame === undefined) {
-    machine.stopped = 'exit';
-    return -1;
-  }
-  for (const [index, value] of frame.saved.entries()) machine.regs[6 + index] = value;
-  return frame.returnTo;
+/** Numbers and functions of the program; anything else has to be resolved before a program runs. */
+function loadImmediate({ is }: Of<'ld-imm64'>): Step {
+  if (is !== 'number' && is !== 'function') return (machine) => stop(machine, 'not-loaded');
+  const value = (code: BpfCode, slot: number): bigint =>
+    is === 'number' ? immediate64(code, slot) : functionAddress(slot + 1 + (code.imm[slot] as number));
+  return (machine, slot) => {
+    machine.regs[dstOf(machine.code, slot)] = value(machine.code, slot);
+    return slot + 2;
+  };
 }
-
-/** A 64-bit immediate that is not a number has to be resolved before a program runs. */
-const loadImmediate = ({ is }: Of<'ld-imm64'>): Step =>
-  is === 'number'
-    ? (machine, slot) => {
-        machine.regs[dstOf(machine.code, slot)] = immediate64(machine.code, slot);
-        return slot + 2;
-      }
-    : (machine) => stop(machine, 'not-loaded');
 
 function stepOf({ meaning }: Insn): Step {
   switch (meaning.kind) {

@@ -255,9 +255,14 @@ export function hashMap(spec: MapSpec, cpus: number): KeyedMap {
       return undefined;
     },
     *elements(area): Generator<MapElement> {
-      for (let bucket = 0; bucket < table.buckets; bucket++)
-        for (let e = area.u32(MAP_PAGE_SIZE + bucket * 4); e !== 0; e = area.u32(table.at(e) + NEXT))
-          yield { key: table.key(area, e), at: table.at(e) + table.valueAt };
+      for (let bucket = 0; bucket < table.buckets; bucket++) {
+        for (let element = area.u32(MAP_PAGE_SIZE + bucket * 4); element !== 0; ) {
+          const at = table.at(element);
+          const next = area.u32(at + NEXT);
+          yield { key: table.key(area, element), keyAt: at + KEY, at: at + table.valueAt };
+          element = next;
+        }
+      }
     },
   };
 }

@@ -8,6 +8,8 @@ export type MapValue =
 
 export interface MapElement {
   readonly key: Uint8Array;
+  /** Offset of the key, where elements have theirs in memory. */
+  readonly keyAt?: number;
   /** Offset of the value, of CPU 0 where each has one. */
   readonly at: number;
 }
@@ -22,7 +24,7 @@ export interface KeyedMap {
   ): number | undefined;
   update(area: MapArea, key: Uint8Array, value: MapValue, flags: bigint): Errno | undefined;
   delete(area: MapArea, key: Uint8Array): Errno | undefined;
-  /** In the order of BPF_MAP_GET_NEXT_KEY. */
+  /** In the order of BPF_MAP_GET_NEXT_KEY; the element that was answered last may be deleted. */
   elements(area: MapArea): Generator<MapElement>;
   /** Bytes between the values of two CPUs of an element; 0 where they share one. */
   readonly cpuStride: number;

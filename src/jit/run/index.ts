@@ -1,2 +1,3 @@
 export * from './run-jited.ts';
 export * from './run-place.ts';
+export * from './run-world.ts';

@@ -1,8 +1,10 @@
 import { toAddress } from '../../base/index.ts';
 import { AddressSpace, Cpu, type CpuExit, PAGE_SIZE } from '../../cpu/index.ts';
+import { type BpfCallback, HelperFault } from '../helpers/index.ts';
 import type { BpfMemory, BpfOutcome, HelperRegistry } from '../interpret/index.ts';
 import type { JitedBpf } from '../program/index.ts';
-import { HELPER_STUBS, RUN_CODE, type RunPlace, runHelperStubs } from './run-place.ts';
+import { HELPER_STUBS, RUN_CODE, RUN_RESUME, type RunPlace, runHelperStubs } from './run-place.ts';
+import { programMemory } from './run-world.ts';
 
 const STACK = 0xffff_c900_0000_0000n;
 const STACK_SIZE = 16 * PAGE_SIZE;
@@ -21,20 +23,23 @@ export interface RunJitedRequest {
   readonly helpers: HelperRegistry;
   /** x86 instructions. */
   readonly maxInstructions: number;
+  /** Memory that has the maps already; without it there is none but the data. */
+  readonly space?: AddressSpace;
+  /** Programs that tail calls lead to, each compiled for its place. */
+  readonly callees?: readonly { readonly at: number; readonly jited: JitedBpf }[];
 }
 
 const wholePages = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / PAGE_SIZE) * PAGE_SIZE;
 
-function spaceOf({ jited, place, data }: RunJitedRequest): AddressSpace {
-  const space = new AddressSpace();
-  const code = toAddress(place.base, RUN_CODE);
-  space.map({
-    name: 'program',
-    start: code,
-    length: wholePages(jited.bytes.length),
-    permissions: 'r-x',
-    initial: jited.bytes,
-  });
+function spaceOf({ jited, place, data, space = new AddressSpace(), callees = [] }: RunJitedRequest): AddressSpace {
+  for (const { at, jited: each } of [{ at: RUN_CODE, jited }, ...callees])
+    space.map({
+      name: 'program',
+      start: toAddress(place.base, at),
+      length: wholePages(each.bytes.length),
+      permissions: 'r-x',
+      initial: each.bytes,
+    });
   const stubs = runHelperStubs();
   space.map({
     name: 'helpers',
@@ -50,18 +55,40 @@ function spaceOf({ jited, place, data }: RunJitedRequest): AddressSpace {
   return space;
 }
 
-/** The CPU's memory, as a helper sees it. */
-function memoryOf(space: AddressSpace): BpfMemory {
-  return {
-    load(address, size) {
-      const bytes = space.peek(address, size);
-      return bytes?.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
-    },
-    store(address, size, value) {
-      const bytes = Uint8Array.from({ length: size }, (_, byte) => Number((value >> BigInt(8 * byte)) & 0xffn));
-      return space.poke(address, bytes);
-    },
-  };
+/** `vmcall` */
+const HYPERCALL_SIZE = 3n;
+
+/** Helpers that wait for a function of the program, innermost last. */
+type Waiting = Generator<BpfCallback, bigint, bigint>[];
+
+/** A helper has come to its end, which %rax and the `ret` of its stub tell, or to a function that it calls. */
+function follow(cpu: Cpu, waiting: Waiting, run: Waiting[number], resume: bigint, before?: bigint): void {
+  const step = before === undefined ? run.next() : run.next(before);
+  if (step.done === true) {
+    cpu.set('rax', BigInt.asUintN(64, step.value));
+    return;
+  }
+  waiting.push(run);
+  for (const [i, value] of step.value.args.entries()) cpu.set(ARGUMENTS[i] ?? 'r8', BigInt.asUintN(64, value));
+  cpu.push(resume);
+  cpu.set('rip', step.value.callee);
+}
+
+/** What a stub asked for. False: there is no such helper. */
+function hypercall(cpu: Cpu, request: RunJitedRequest, memory: BpfMemory, waiting: Waiting, number: number): boolean {
+  const resume = toAddress(request.place.base, RUN_RESUME);
+  if (cpu.get('rip') === resume + HYPERCALL_SIZE) {
+    const run = waiting.pop();
+    if (run !== undefined) follow(cpu, waiting, run, resume, cpu.get('rax'));
+    return run !== undefined;
+  }
+  const helper = request.helpers.byId(number);
+  if (helper === undefined) return false;
+  const values = ARGUMENTS.map((name) => cpu.get(name));
+  const run = helper.run({ args: values as never, memory });
+  if (typeof run === 'bigint') cpu.set('rax', run);
+  else follow(cpu, waiting, run, resume);
+  return true;
 }
 
 /**
@@ -69,9 +96,10 @@ function memoryOf(space: AddressSpace): BpfMemory {
  * ex_handler_bpf has it. Everything that stops it is an outcome; `slot` is that of the code that was compiled.
  */
 export function runJited(request: RunJitedRequest): BpfOutcome {
-  const { jited, place, args, helpers, maxInstructions } = request;
+  const { jited, place, args, maxInstructions } = request;
   const space = spaceOf(request);
-  const memory = memoryOf(space);
+  const memory = programMemory(space);
+  const waiting: Waiting = [];
   const cpu = new Cpu({ number: 0, space });
   const code = toAddress(place.base, RUN_CODE);
   cpu.sentinel = SENTINEL;
@@ -91,11 +119,14 @@ export function runJited(request: RunJitedRequest): BpfOutcome {
       case 'budget':
         return { kind: 'budget', slot, instructions };
       case 'hypercall': {
-        const helper = helpers.byId(exit.number);
-        if (helper === undefined) return { kind: 'fault', slot, reason: 'helper', instructions };
-        const values = ARGUMENTS.map((name) => cpu.get(name));
-        cpu.set('rax', helper.run({ args: values as never, memory }));
-        break;
+        try {
+          if (hypercall(cpu, request, memory, waiting, exit.number)) break;
+        } catch (error) {
+          if (!(error instanceof HelperFault)) throw error;
+          const reason = error.access === 'read' ? 'load' : 'store';
+          return { kind: 'fault', slot: callerSlot(cpu, jited, code), reason, address: error.address, instructions };
+        }
+        return { kind: 'fault', slot: callerSlot(cpu, jited, code), reason: 'helper', instructions };
       }
       case 'fault':
         if (resume(cpu, jited, Number(cpu.get('rip') - code))) break;
@@ -104,6 +135,11 @@ export function runJited(request: RunJitedRequest): BpfOutcome {
         return { kind: 'fault', slot, reason: 'exception', instructions };
     }
   }
+}
+
+/** The slot of the call that led to a stub: its return address is on top of the stack. */
+function callerSlot(cpu: Cpu, jited: JitedBpf, code: bigint): number {
+  return slotAt(jited, Number((cpu.pop() ?? 0n) - 1n - code));
 }
 
 function resume(cpu: Cpu, jited: JitedBpf, at: number): boolean {

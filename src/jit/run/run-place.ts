@@ -21,13 +21,16 @@ export const runHelper = (id: number): number | undefined =>
 /** Stub of calls by register, which find the helper's number in %rax: in place of helper 0. */
 export const RUN_CALLX = HELPER_STUBS;
 
-/** `mov $id,%eax; vmcall; ret` for each; the first leaves %rax alone. */
+/** Where a function of the program returns to that a helper has called: behind the last helper. */
+export const RUN_RESUME = HELPER_STUBS + HELPERS_MAX * HELPER_STUB_SIZE;
+
+/** `mov $id,%eax; vmcall; ret` for each; the first and the one to return to leave %rax alone. */
 export function runHelperStubs(): Uint8Array {
-  const bytes = new Uint8Array(HELPERS_MAX * HELPER_STUB_SIZE).fill(0xcc);
+  const bytes = new Uint8Array((HELPERS_MAX + 1) * HELPER_STUB_SIZE).fill(0xcc);
   const view = new DataView(bytes.buffer);
-  for (let id = 0; id < HELPERS_MAX; id++) {
+  for (let id = 0; id <= HELPERS_MAX; id++) {
     let at = id * HELPER_STUB_SIZE;
-    if (id > 0) {
+    if (id > 0 && id < HELPERS_MAX) {
       bytes[at] = 0xb8;
       view.setUint32(at + 1, id, true);
       at += 5;

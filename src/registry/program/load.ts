@@ -3,7 +3,6 @@ import {
   BPF_INSN_SIZE,
   type BpfText,
   GET_FUNC_IP,
-  HELPER_FUNCTIONS,
   type JitedBpf,
   jitBpf,
   type PreparedBpf,
@@ -11,6 +10,7 @@ import {
   RUN_CALLX,
   RUN_CODE,
   runHelper,
+  TAIL_CALL_LAYOUT,
 } from '../../jit/index.ts';
 import { dataObject, install, remove } from '../arena.ts';
 import { allLinks, bpfOpsFunc } from '../bpf/trampoline.ts';
@@ -22,6 +22,7 @@ import { PROGRAM_IN_USE, PROGRAM_LIMIT, PROGRAM_TYPE, PROGRAM_UNKNOWN, programFa
 import { refuse } from '../rules/rule.ts';
 import { Txn } from '../txn.ts';
 import type { World } from '../world.ts';
+import { checkHelpers, helperPlace } from './helper-place.ts';
 import { bpfJitCpu } from './jit-cpu.ts';
 
 export const PROGRAMS_MAX = 1_000;
@@ -62,23 +63,29 @@ export function jitedProgram(world: World, program: BpfProgram): JitedBpf {
   const known = JITED.get(program);
   if (known !== undefined) return known;
   const at = program.image?.at ?? RUN_CODE;
-  const jited = compile(world, preparedProgram(program), program.type, at);
+  const jited = compile(world, preparedProgram(program), program, at);
   invariant(jited.ok, () => `${program.id} was loaded and cannot be compiled`);
   JITED.set(program, jited.value);
   return jited.value;
 }
 
-function compile(world: World, prepared: PreparedBpf, type: BpfProgramType, at: number): Result<JitedBpf> {
-  const { image } = world;
-  const common = { at, base: image.base, cpu: bpfJitCpu(world) };
+function compile(
+  world: World,
+  prepared: PreparedBpf,
+  { type, maps }: Pick<BpfProgram, 'type' | 'maps'>,
+  at: number,
+): Result<JitedBpf> {
+  const hasProgArray = maps.some(({ spec }) => spec.type === 'prog_array');
+  const common = {
+    at,
+    base: world.image.base,
+    cpu: bpfJitCpu(world),
+    ...(hasProgArray ? { tailCall: TAIL_CALL_LAYOUT } : {}),
+  };
   if (!isInstalled(type)) return jitBpf(prepared, { ...common, helper: runHelper, callx: RUN_CALLX });
-  return jitBpf(prepared, {
-    ...common,
-    helper: (id) => {
-      const symbol = HELPER_FUNCTIONS.get(id)?.symbol;
-      return symbol === undefined ? undefined : image.symbols.offsetOf(symbol);
-    },
-  });
+  const helpers = checkHelpers(world, type, prepared);
+  if (!helpers.ok) return helpers;
+  return jitBpf(prepared, { ...common, helper: (id) => helperPlace(world, type, id) });
 }
 
 /** Whether the program's code, or what it calls, asks for the traced function's address. */
@@ -97,12 +104,13 @@ function loaded(txn: Txn, request: LoadProgramRequest, identity: AttachIdentity)
   if (!maps.ok) return maps;
   const prepared = prepareRawBpf(bytes, maps.value);
   if (!prepared.ok) return err(programFault(prepared.fault));
-  const trial = compile(txn.world, prepared.value, request.type, txn.arena.next);
+  const kind = { type: request.type, maps: maps.value };
+  const trial = compile(txn.world, prepared.value, kind, txn.arena.next);
   if (!trial.ok) return err(programFault(trial.fault));
   const size = trial.value.bytes.length;
   const at = isInstalled(request.type)
     ? install(txn, { size, what: 'bpf_prog' }, (place) => {
-        const made = compile(txn.world, prepared.value, request.type, place);
+        const made = compile(txn.world, prepared.value, kind, place);
         invariant(made.ok && made.value.bytes.length === size, 'a program has one size wherever it lives');
         return made.value.bytes;
       })

@@ -75,6 +75,7 @@ export const ProgramRunAnswer = Type.Object(
     instructions: Type.Integer({ description: 'Executed: of BPF in the interpreter, of x86 via the JIT' }),
     output: Type.String({ description: 'The memory afterwards, hex' }),
     via: Via,
+    log: Type.Array(Type.String(), { description: 'What bpf_trace_printk wrote' }),
     fault: nullable(
       Type.Object({
         reason: Type.String(),

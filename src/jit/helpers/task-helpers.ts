@@ -1,0 +1,44 @@
+/** Helpers about where and when a program runs, and what it runs for. Source: kernel/bpf/helpers.c, kernel/trace/bpf_trace.c (6.12). */
+import { failed, read64, u32, write, write64 } from './access.ts';
+import type { HelperBody } from './helper-context.ts';
+
+/** strscpy_pad: cut to the size with its NUL, the rest 0. */
+const getCurrentComm: HelperBody = ([to, sizeArg], context) => {
+  const out = new Uint8Array(u32(sizeArg));
+  out.set(new TextEncoder().encode(context.task.comm).subarray(0, Math.max(0, out.length - 1)));
+  write(context, to, out);
+  return 0n;
+};
+
+/** Below the context of a trampoline's program: the number of its argument words, and under that the traced function's address. */
+const NR_ARGS = 8n;
+const FUNC_IP = 16n;
+
+const getFuncArg: HelperBody = ([ctx, n, to], context) => {
+  if (u32(n) >= Number(read64(context, ctx - NR_ARGS))) return failed('EINVAL');
+  write64(context, to, read64(context, ctx + 8n * BigInt(u32(n))));
+  return 0n;
+};
+
+const getFuncRet: HelperBody = ([ctx, to], context) => {
+  write64(context, to, read64(context, ctx + 8n * read64(context, ctx - NR_ARGS)));
+  return 0n;
+};
+
+export const TASK_HELPERS: readonly (readonly [number, HelperBody])[] = [
+  [5, (_, { now }) => now()],
+  [7, (_, { random }) => BigInt(random() >>> 0)],
+  [8, (_, { cpu }) => BigInt(cpu)],
+  [14, (_, { task }) => (BigInt(task.tgid) << 32n) | BigInt(task.pid)],
+  [15, (_, { task }) => (BigInt(task.gid) << 32n) | BigInt(task.uid)],
+  [16, getCurrentComm],
+  [35, (_, { task }) => task.address],
+  [42, () => 0n],
+  [125, (_, { now }) => now()],
+  [158, (_, { task }) => task.address],
+  [173, ([ctx], context) => read64(context, ctx - FUNC_IP)],
+  [174, (_, { cookie }) => cookie()],
+  [183, getFuncArg],
+  [184, getFuncRet],
+  [185, ([ctx], context) => read64(context, ctx - NR_ARGS)],
+];

@@ -1,0 +1,47 @@
+import { err, type Fault, ok, type Result } from '../../base/index.ts';
+import {
+  BPF_FUNC_TAIL_CALL,
+  type BpfText,
+  HELPER_PROTOTYPES,
+  type HelperProgramType,
+  type HelperPrototype,
+  helperName,
+  helperStub,
+  helperSymbol,
+} from '../../jit/index.ts';
+import type { World } from '../world.ts';
+
+const mayCall = (type: string, { programTypes }: HelperPrototype): boolean =>
+  programTypes.some((each) => each === type) || type === 'freplace';
+
+/** Where a program's calls of a helper lead, counted from `_text`; undefined when its type may not call it, or this kernel has no such function. */
+export function helperPlace({ image }: World, type: string, id: number): number | undefined {
+  const prototype = HELPER_PROTOTYPES.get(id);
+  if (prototype === undefined || !mayCall(type, prototype)) return undefined;
+  const at = image.symbols.offsetOf(helperSymbol(prototype, type as HelperProgramType));
+  return at ?? (image.source === 'builtin' ? Number(helperStub(id) - image.base) : undefined);
+}
+
+const problem = (type: string, id: number, index: number): Fault => {
+  const name = helperName(id);
+  const what =
+    name === undefined ? `there is no helper ${id}` : `programs of type ${type} do not have ${name} (${id}) here`;
+  return {
+    errno: 'EINVAL',
+    rule: 'bpf.helper.unknown',
+    detail: `instruction ${index}: ${what}`,
+    linux: 'check_helper_call, kernel/bpf/verifier.c (6.12)',
+    index,
+  };
+};
+
+/** Refuses a call of what is not there by its name. bpf_tail_call is an instruction by the time that code is made. */
+export function checkHelpers(world: World, type: string, { source }: { readonly source: BpfText }): Result<void> {
+  const { code } = source;
+  for (let slot = 0; slot < code.length; slot++) {
+    if (code.code[slot] !== 0x85 || code.src[slot] !== 0) continue;
+    const id = code.imm[slot] as number;
+    if (id !== BPF_FUNC_TAIL_CALL && helperPlace(world, type, id) === undefined) return err(problem(type, id, slot));
+  }
+  return ok(undefined);
+}
