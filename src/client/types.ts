@@ -933,6 +933,9 @@ export interface ProgramRunAnswer {
   /** The memory afterwards, hex */
   readonly output: string;
   readonly via: 'jit' | 'interpreter';
+
+  /** What bpf_trace_printk wrote */
+  readonly log: readonly string[];
   readonly fault: { readonly reason: string; readonly instruction: number; readonly address: string | null } | null;
   readonly exceeded: 'maxInstructions' | 'maxMs' | null;
 }

@@ -16,6 +16,8 @@ import {
 import { describePlace, describeRuntime, type KernelState, refuse } from '../registry/index.ts';
 import { ftraceDied } from './ftrace-death.ts';
 import type { Kernel } from './kernel.ts';
+import type { MapTurn } from './map-turn.ts';
+import { WRITE_MAPS } from './maps.ts';
 import { textOffsetOf } from './places.ts';
 import { CALL_ARGUMENT, CALL_PROTOTYPE } from './rules.ts';
 import type { CallAnswer, CallArgumentRequest, Caller, CallRequest } from './service.ts';
@@ -87,12 +89,14 @@ function readArguments(kernel: Kernel, request: CallRequest): Result<readonly Ca
 
 export class Calls {
   readonly #kernel: Kernel;
+  readonly #turn: MapTurn;
   #thread: MachineThread | undefined;
   #shown: { readonly state: KernelState; readonly machineState: MachineState } | undefined;
   #version = 0;
 
-  constructor(kernel: Kernel) {
+  constructor(kernel: Kernel, turn: MapTurn) {
     this.#kernel = kernel;
+    this.#turn = turn;
   }
 
   /** Text and owners as they are now. Both change together, under text_mutex. */
@@ -115,7 +119,13 @@ export class Calls {
     return this.#thread;
   }
 
+  /** Takes its turn with the contents of maps, when programs are loaded that have some. */
   async call(caller: Caller, request: CallRequest): Promise<Result<CallAnswer>> {
+    const hasMaps = [...this.#kernel.state.programs.values()].some(({ maps }) => maps.length > 0);
+    return hasMaps ? this.#turn.run(() => this.#call(caller, request)) : this.#call(caller, request);
+  }
+
+  async #call(caller: Caller, request: CallRequest): Promise<Result<CallAnswer>> {
     const kernel = this.#kernel;
     const at = textOffsetOf(kernel.view(), request.function);
     if (!at.ok) return at;
@@ -130,6 +140,9 @@ export class Calls {
       traceMax: request.trace ?? 0,
     });
     if (!outcome.ok) return outcome;
+    const { mapWrites: writes } = outcome.value;
+    const kept = writes.length === 0 ? ok(null) : await kernel.execute(WRITE_MAPS, caller, { writes });
+    if (!kept.ok) return kept;
     const answer = answerOf(kernel, request.function, outcome.value);
     const { ftraceDiedAt } = outcome.value;
     if (ftraceDiedAt !== undefined) {

@@ -130,12 +130,12 @@ export const createCoordinator = (options: KernelOptions): Coordinator => coordi
 /** The same over a kernel that has a journal; `durable` writes the last snapshot when the coordinator closes. */
 export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordinator {
   const { events } = kernel;
-  const calls = new Calls(kernel);
+  const mapTurn = new MapTurn();
+  const calls = new Calls(kernel, mapTurn);
   const explorations = new Explorations(kernel);
   const reaper = new SessionReaper(kernel);
   const stopWorkers = [startTransitionWorker(kernel), startOptimizer(kernel), () => reaper.stop()];
   const programRuns = new ProgramRuns(kernel.clock);
-  const mapTurn = new MapTurn();
   return {
     reset: (caller, all) => reset(kernel, caller, all),
     ...readCalls(kernel),

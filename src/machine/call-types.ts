@@ -1,4 +1,5 @@
 /** What a call is asked and what it answers, as plain data that crosses threads. Addresses and values are bigint, places offsets from `_text`. */
+import type { RunWrite } from '../jit/index.ts';
 import type { Runtime } from '../registry/index.ts';
 import type { TextDelta } from './text-delta.ts';
 
@@ -81,6 +82,8 @@ export interface CallOutcome {
   /** What counting code counted in memory, by attachment; only where that is not 0. */
   readonly counted: readonly { readonly attachment: string; readonly count: bigint }[];
   readonly trace: readonly bigint[];
+  /** What it left in BPF maps; a call that does not return leaves nothing. */
+  readonly mapWrites: readonly RunWrite[];
   /** The list function met an ops without a callback and shut ftrace down (FTRACE_WARN_ON, ftrace_kill). */
   readonly ftraceDiedAt?: number;
 }

@@ -1,4 +1,5 @@
 import { invariant } from '../base/index.ts';
+import type { MappedMap } from '../jit/index.ts';
 import type { FiredRecord, MissReason, MissRecord } from './call-types.ts';
 import type { Guest } from './guest.ts';
 import { PT_REGS, PT_REGS_ARGUMENTS } from './layout.ts';
@@ -23,6 +24,24 @@ export interface ReturnHook {
   readonly frame: bigint;
   /** Called when the function returns. */
   readonly onReturn: (value: bigint) => void;
+}
+
+/** A program between enter and exit. */
+export interface RunningProgram {
+  readonly prog: bigint;
+  readonly record: number | undefined;
+  readonly since: number;
+  /** Of its struct bpf_tramp_run_ctx, which begins with the cookie. */
+  readonly runCtx: bigint;
+}
+
+/** What BPF helpers have of the kernel. */
+export interface BpfWorld {
+  readonly maps: readonly MappedMap[];
+  /** Where kernel text ends. */
+  readonly kernelText: bigint;
+  readonly now: () => bigint;
+  readonly random: () => number;
 }
 
 /** struct kprobe_ctlblk, as far as it shows. */
@@ -55,15 +74,18 @@ export class Execution {
   /** bpf_prog->active of this CPU. */
   readonly active = new Map<bigint, number>();
   /** Programs between enter and exit, innermost last. */
-  readonly programs: { readonly prog: bigint; readonly record: number | undefined; readonly since: number }[] = [];
+  readonly programs: RunningProgram[] = [];
   /** Return hooks in use, by attachment. */
   readonly instances = new Map<string, number>();
   ftraceDiedAt: number | undefined;
   /** Instructions that only the machine needs: hypercalls, and jumps back from displaced ones. */
   extra = 0;
 
-  constructor(guest: Guest, index: RuntimeIndex) {
+  readonly bpf: BpfWorld;
+
+  constructor(guest: Guest, index: RuntimeIndex, bpf: BpfWorld) {
     this.guest = guest;
+    this.bpf = bpf;
     this.index = index;
   }
 

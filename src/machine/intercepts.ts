@@ -1,6 +1,7 @@
 import type { Execution, Handler, Played } from './execution.ts';
 import { imageReference, programEnter, programExit } from './handlers/bpf.ts';
 import { assistFunction, directCallback, graphReturn, listFunction } from './handlers/ftrace.ts';
+import { PLAYED_HELPERS } from './handlers/helpers.ts';
 import { optimizedCallback } from './handlers/optprobe.ts';
 import { rethookReturn } from './handlers/rethook.ts';
 
@@ -33,4 +34,5 @@ export const INTERCEPTED: ReadonlyMap<string, Play> = new Map([
     programExit,
   ),
   ...of(['__bpf_tramp_enter', '__bpf_tramp_exit'], imageReference),
+  ...PLAYED_HELPERS,
 ]);

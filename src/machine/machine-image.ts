@@ -1,4 +1,5 @@
 import type { DataSection, ImageData, KernelImage } from '../image/index.ts';
+import { HELPER_PROTOTYPES } from '../jit/index.ts';
 import { type RulesKernel, rulesKernel } from '../registry/index.ts';
 
 /** A kernel as a thread gets it: bytes in shared memory, and the addresses of what the machine knows by name. Plain data. */
@@ -44,7 +45,8 @@ const SYMBOLS = [
     'kprobe_ftrace_kill',
     'optimized_callback',
   ],
-] as const;
+  ...[...HELPER_PROTOTYPES.values()].flatMap(({ symbol, symbolOf = {} }) => [symbol, ...Object.values(symbolOf)]),
+];
 
 const MEMBERS: readonly (readonly [tag: string, ...members: readonly string[]])[] = [
   ['pcpu_hot', 'current_task', 'preempt_count', 'cpu_number', 'top_of_stack'],

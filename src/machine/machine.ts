@@ -1,7 +1,9 @@
 import { type Clock, invariant } from '../base/index.ts';
 import { type AddressSpace, Cpu, PAGE_SIZE, type Region } from '../cpu/index.ts';
 import { ARENA_END, ARENA_START } from '../textpoke/index.ts';
+import { BpfMemoryOfMachine } from './bpf-memory.ts';
 import type { CallOutcome, MachineCall, MachineState } from './call-types.ts';
+import { STUB_HELPERS } from './handlers/helpers.ts';
 import { INTERCEPTED, type Play } from './intercepts.ts';
 import { CPU_COUNT, HYPERCALL, SLOTS_START } from './layout.ts';
 import type { MachineImage } from './machine-image.ts';
@@ -29,6 +31,7 @@ export class Machine {
   readonly #cpus: readonly Cpu[];
   readonly #intercepts = new Map<bigint, Play>();
   readonly #overlays: readonly Overlay[];
+  readonly #bpf: BpfMemoryOfMachine;
   #slots: Region | undefined;
   #shown: Shown | undefined;
 
@@ -44,6 +47,8 @@ export class Machine {
       if (at !== undefined) this.#intercepts.set(at, play);
     }
     this.#overlays = [...this.#intercepts.keys()].map((at) => ({ at: Number(at - image.base), bytes: HYPERCALL }));
+    for (const [at, play] of STUB_HELPERS) this.#intercepts.set(at, play);
+    this.#bpf = new BpfMemoryOfMachine(this.space, image);
     this.#cpus = Array.from({ length: CPU_COUNT }, (_, number) => new Cpu({ number, space: this.space }));
   }
 
@@ -65,6 +70,7 @@ export class Machine {
             permissions: 'r-x',
             initial: watches.slots,
           });
+    this.#bpf.show(state.runtime.maps);
     this.#shown = { version: state.version, index, watches };
     return this.#shown;
   }
@@ -75,6 +81,7 @@ export class Machine {
     const cpu = this.#cpus[request.cpu];
     invariant(cpu !== undefined, () => `CPU ${request.cpu} of ${this.#cpus.length}`);
     this.space.restore();
+    this.#bpf.putPrograms(state.runtime.tailCallees);
     const run = new Run(
       {
         image: this.image,
@@ -83,11 +90,13 @@ export class Machine {
         index: shown.index,
         watches: shown.watches,
         intercepts: this.#intercepts,
+        bpf: this.#bpf.world(this.#clock),
       },
       request,
     );
     try {
-      return run.toTheEnd(this.#clock);
+      const outcome = run.toTheEnd(this.#clock);
+      return outcome.end.kind === 'returned' ? { ...outcome, mapWrites: this.#bpf.writes() } : outcome;
     } finally {
       this.space.restore();
     }

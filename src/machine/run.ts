@@ -3,7 +3,7 @@ import type { Cpu, CpuExit, CpuFault } from '../cpu/index.ts';
 import type { PokeVector } from '../textpoke/index.ts';
 import { type PlacedBuffer, placeArguments, putArguments } from './arguments.ts';
 import type { CallEnd, CallOutcome, MachineCall } from './call-types.ts';
-import { Execution, type GuestCall, type Handler, type Played } from './execution.ts';
+import { type BpfWorld, Execution, type GuestCall, type Handler, type Played } from './execution.ts';
 import { faultAt, faultOf } from './faults.ts';
 import { Guest, GuestFault } from './guest.ts';
 import { enterCounted } from './handlers/counted.ts';
@@ -18,6 +18,7 @@ import type { Watches } from './watch.ts';
 
 /** Instructions between two looks at the clock: some milliseconds. */
 const SLICE = 200_000;
+const NO_BPF: BpfWorld = { maps: [], kernelText: 0n, now: () => 0n, random: () => 0 };
 const NO_VECTOR: PokeVector = { refs: 0, entries: [] };
 /** Bit 1 of RFLAGS is always set; interrupts are on. */
 const FLAGS_AT_ENTRY = 0x202n;
@@ -35,6 +36,8 @@ export interface RunContext {
   readonly watches: Watches;
   /** By address of their first instruction. */
   readonly intercepts: ReadonlyMap<bigint, Play>;
+  /** What BPF helpers have; without it no map and no clock. */
+  readonly bpf?: BpfWorld;
   /** The poke under way, as int3 handlers see it. */
   readonly pokeVector?: () => PokeVector;
 }
@@ -53,7 +56,7 @@ export class Run {
     const { cpu, image } = context;
     this.#context = context;
     this.#request = request;
-    this.#x = new Execution(new Guest(cpu, cpu.space), context.index);
+    this.#x = new Execution(new Guest(cpu, cpu.space), context.index, context.bpf ?? NO_BPF);
     const { guest } = this.#x;
     cpu.words.fill(0);
     guest.flags = FLAGS_AT_ENTRY;
@@ -216,6 +219,7 @@ export class Run {
         return count === 0n ? [] : [{ attachment, count }];
       }),
       trace: this.#trace,
+      mapWrites: [],
       ...(ftraceDiedAt === undefined ? {} : { ftraceDiedAt }),
     };
   }

@@ -4,15 +4,33 @@ import { after, before, describe, it } from 'node:test';
 import { ok, seededPrng, systemClock } from '../../src/base/index.ts';
 import { createClient } from '../../src/client/index.ts';
 import {
+  type CallAnswer,
   createCoordinator,
   type MapEntryView,
   type MapRecords,
   type MapView,
   type Page,
   type Problem,
+  type ProgramRunAnswer,
   type ProgramView,
 } from '../../src/coordinator/index.ts';
 import { createLogger, type RunningService, startService } from '../../src/server/index.ts';
+import {
+  addImm,
+  atomicAdd,
+  call,
+  EXIT,
+  insn,
+  jumpIfZero,
+  load64,
+  mapAt,
+  mapValue,
+  mov,
+  movImm,
+  program,
+  store64,
+  storeImm64,
+} from '../support/bpf-code.ts';
 import { builtinImage } from '../support/images.ts';
 
 let service: RunningService;
@@ -179,5 +197,131 @@ describe('maps over HTTP', () => {
     const none = await client.maps();
     assert.ok(none.ok);
     assert.deepEqual(none.value.items, []);
+  });
+});
+
+/** Counts in map 0 by its first argument, and sends both arguments to the ring buffer that is map 1. */
+const COUNT_AND_SEND = program(
+  mov(6, 1),
+  load64(7, 6, 8),
+  store64(10, -8, 7),
+  mapAt(1, 0),
+  mov(2, 10),
+  addImm(2, -8),
+  call(1),
+  jumpIfZero(0, 3),
+  movImm(1, 1),
+  atomicAdd(0, 0, 1),
+  insn(0x05, 0, 0, 9),
+  storeImm64(10, -16, 1),
+  mapAt(1, 0),
+  mov(2, 10),
+  addImm(2, -8),
+  mov(3, 10),
+  addImm(3, -16),
+  movImm(4, 0),
+  call(2),
+  mapAt(1, 1),
+  movImm(2, 16),
+  movImm(3, 0),
+  call(131),
+  jumpIfZero(0, 6),
+  load64(1, 6, 0),
+  store64(0, 0, 1),
+  store64(0, 8, 7),
+  mov(1, 0),
+  movImm(2, 0),
+  call(132),
+  movImm(0, 0),
+  EXIT,
+);
+
+describe('maps of an attached program', () => {
+  it("hold what it wrote when the function was called, beside another client's kprobe", async () => {
+    const counts = await create({ type: 'hash', keySize: 8, valueSize: 8 });
+    const ring = await create({ type: 'ringbuf', maxEntries: 4096 });
+    const loaded = await ask<ProgramView>('POST', '/v1/programs', {
+      type: 'fentry',
+      bytecode: COUNT_AND_SEND,
+      maps: [counts.id, ring.id],
+    });
+    assert.equal(loaded.status, 201, JSON.stringify(loaded.body));
+    const attach = async (body: object): Promise<string> => {
+      const made = await ask<{ id: string }>('POST', '/v1/attachments', body);
+      assert.equal(made.status, 201, JSON.stringify(made.body));
+      return made.body.id;
+    };
+    const fentry = await attach({ kind: 'fentry', target: 'tcp_set_state', program: loaded.body.id });
+    const kprobe = await attach({ kind: 'kprobe', target: 'tcp_set_state' });
+
+    const waiting = ask<MapRecords>('DELETE', `/v1/maps/${ring.id}/records?waitMs=30000`);
+    const calls = await Promise.all(
+      [7, 7, 1].map((state) =>
+        ask<CallAnswer>('POST', '/v1/calls', {
+          function: 'tcp_set_state',
+          args: [{ buffer: '00'.repeat(256) }, state],
+        }),
+      ),
+    );
+    for (const { body } of calls) {
+      assert.equal(body.ended, 'returned', JSON.stringify(body.fault));
+      assert.deepEqual(new Set(body.fired.map(({ attachment }) => attachment)), new Set([fentry, kprobe]));
+    }
+    const first = (await waiting).body.records;
+    const rest = (await ask<MapRecords>('DELETE', `/v1/maps/${ring.id}/records`)).body.records;
+    const words = [...first, ...rest].map(({ bytes }) => Buffer.from(bytes, 'hex').readBigUInt64LE(8));
+    assert.deepEqual(words, [7n, 7n, 1n]);
+    assert.deepEqual((await ask<MapRecords>('GET', `/v1/maps/${ring.id}/records`)).body, {
+      records: [],
+      lost: 0,
+      available: 0,
+    });
+    const { body } = await ask<Page<MapEntryView>>('GET', `/v1/maps/${counts.id}/entries`);
+    const counted = Object.fromEntries(body.items.map((entry) => [entry.key.slice(0, 2), entry.value?.slice(0, 2)]));
+    assert.deepEqual(counted, { '07': '02', '01': '01' });
+    for (const id of [kprobe, fentry]) assert.equal((await ask('DELETE', `/v1/attachments/${id}`)).status, 200);
+    assert.equal((await ask('DELETE', `/v1/programs/${loaded.body.id}`)).status, 200);
+  });
+
+  it('lose nothing when many calls, runs and writes come at once', async () => {
+    const counter = await create({ type: 'array', maxEntries: 1, valueSize: 8 });
+    const bytecode = program(mapValue(1, 0), movImm(2, 1), atomicAdd(1, 0, 2), movImm(0, 0), EXIT);
+    const load = async (type: string): Promise<string> =>
+      (await ask<ProgramView>('POST', '/v1/programs', { type, bytecode, maps: [counter.id] })).body.id;
+    const [fexit, raw] = [await load('fexit'), await load('raw')];
+    await ask('POST', '/v1/attachments', { kind: 'fexit', target: 'vfs_read', program: fexit });
+    const calls = Array.from({ length: 12 }, () =>
+      ask<CallAnswer>('POST', '/v1/calls', { function: 'vfs_read', args: [], sample: true }),
+    );
+    const runs = Array.from({ length: 12 }, (_, i) =>
+      ask<ProgramRunAnswer>('POST', `/v1/programs/${raw}/runs`, { via: i % 2 === 0 ? 'jit' : 'interpreter' }),
+    );
+    const answers = await Promise.all([...calls, ...runs]);
+    assert.ok(answers.every(({ status }) => status === 200));
+    const fired = (await Promise.all(calls)).reduce((sum, { body }) => sum + body.fired.length, 0);
+    const { body } = await ask<MapEntryView>('GET', `/v1/maps/${counter.id}/entries/${key(0)}`);
+    assert.equal(Buffer.from(body.value ?? '', 'hex').readBigUInt64LE(), BigInt(fired + 12));
+    assert.ok(fired >= 12);
+    await ask('POST', '/v1/image/reset', {});
+  });
+
+  it('are as they were after a run that does not return', async () => {
+    const counter = await create({ type: 'array', maxEntries: 1, valueSize: 8 });
+    const bytecode = program(mapValue(1, 0), movImm(2, 1), atomicAdd(1, 0, 2), load64(0, 2), EXIT);
+    const raw = await ask<ProgramView>('POST', '/v1/programs', { type: 'raw', bytecode, maps: [counter.id] });
+    for (const via of ['jit', 'interpreter']) {
+      const ran = await ask<ProgramRunAnswer>('POST', `/v1/programs/${raw.body.id}/runs`, { via });
+      assert.equal(ran.body.fault?.reason, 'load', via);
+    }
+    const { body } = await ask<MapEntryView>('GET', `/v1/maps/${counter.id}/entries/${key(0)}`);
+    assert.equal(body.value, '00'.repeat(8));
+  });
+
+  it('refuse helpers that are not there by their names', async () => {
+    const refused = await ask('POST', '/v1/programs', { type: 'fentry', bytecode: program(call(51), EXIT) });
+    assert.deepEqual([refused.status, refused.body.rule], [422, 'bpf.helper.unknown']);
+    assert.match(refused.body.detail, /bpf_redirect_map \(51\)/);
+    const kprobe = await ask('POST', '/v1/programs', { type: 'kprobe', bytecode: program(call(183), EXIT) });
+    assert.match(kprobe.body.detail, /kprobe do not have bpf_get_func_arg/);
   });
 });

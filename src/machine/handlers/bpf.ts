@@ -30,13 +30,14 @@ export function programEnter(x: Execution): Played {
   const active = (x.active.get(prog) ?? 0) + 1;
   x.active.set(prog, active);
   const since = x.executed;
+  const runCtx = x.guest.get('rsi');
   if (program.isRecursionChecked && active !== 1) {
     x.miss(program.attachment, 'recursion');
-    x.programs.push({ prog, record: undefined, since });
+    x.programs.push({ prog, record: undefined, since, runCtx });
     return SKIP;
   }
   const record = x.fire(program.attachment, program.func, context(x, program));
-  x.programs.push({ prog, record, since });
+  x.programs.push({ prog, record, since, runCtx });
   return NO_START_TIME;
 }
 

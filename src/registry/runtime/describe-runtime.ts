@@ -4,6 +4,7 @@ import { GRAPH_OPS, hasFlag } from '../ftrace/ops-list.ts';
 import { KPROBE_INSNS } from '../kernels/kprobe-facts.ts';
 import { recoveredBytes } from '../kprobe/recovered.ts';
 import { klpHandlerTarget } from '../livepatch/stack.ts';
+import { reachableFrom } from '../maps/reachable.ts';
 import { OPS, TRAMP_F } from '../model/flags.ts';
 import type { FtraceOps, KernelState, KprobeEntry } from '../model/state.ts';
 import type { World } from '../world.ts';
@@ -139,6 +140,13 @@ function countedCode(state: KernelState): readonly CountedCode[] {
   );
 }
 
+function bpfRuntime(state: KernelState): Pick<Runtime, 'maps' | 'tailCallees'> {
+  const installed = [...state.programs.values()].filter(({ image }) => image !== undefined);
+  const { contents, callees } = reachableFrom(state, installed);
+  const tailCallees = callees.flatMap(({ prog, image }) => (image === undefined ? [] : [{ prog, entry: image.at }]));
+  return { maps: contents, tailCallees };
+}
+
 /** Who is called when text runs in this state. */
 export function describeRuntime(world: World, state: KernelState, text: ReadableText): Runtime {
   return {
@@ -148,6 +156,7 @@ export function describeRuntime(world: World, state: KernelState, text: Readable
     kprobes: [...state.kprobeTable.values()].map((entry) => runtimeKprobe(world, state, text, entry)),
     programs: runtimePrograms(state),
     counted: countedCode(state),
+    ...bpfRuntime(state),
     breakpoints: [...state.kgdb].flatMap(([at, { attachment, saved, isPresent }]) =>
       attachment === undefined || !isPresent ? [] : [{ at, attachment, saved }],
     ),

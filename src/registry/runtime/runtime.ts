@@ -3,6 +3,7 @@
  * state and never changes; the next state has another one.
  */
 import type { KprobeRules } from '../../insn/index.ts';
+import type { RunMap } from '../../jit/index.ts';
 import type { Kprobe, TrampLinkKind } from '../model/state.ts';
 
 export interface Runtime {
@@ -16,6 +17,10 @@ export interface Runtime {
   readonly programs: readonly RuntimeProgram[];
   /** Generated code that counts its calls and that nothing but a call of it announces. */
   readonly counted: readonly CountedCode[];
+  /** Maps that installed programs can get at, with what they hold. */
+  readonly maps: readonly RunMap[];
+  /** Programs that tail calls lead to: address of struct bpf_prog, and the place of their code. */
+  readonly tailCallees: readonly { readonly prog: bigint; readonly entry: number }[];
   /** kgdb's breakpoints, with the bytes that they hide. */
   readonly breakpoints: readonly { readonly at: number; readonly attachment: string; readonly saved: number }[];
 }
