@@ -263,6 +263,19 @@ function addModuleCommands(program: Command, io: Io, finish: Finish): void {
   for (const command of group.commands) command.exitOverride().copyInheritedSettings(program);
 }
 
+function addScenario(program: Command, io: Io, finish: Finish): void {
+  const group = program.command('scenario').description('several clients against a live service, as a file');
+  clientCommand(group, 'run', 'run it, and compare what each is told with what it should be')
+    .argument('<file>', 'examples/scenarios has some')
+    .option('--seed <n>', 'one request at a time, in an order that follows from this', sequence)
+    .action(async (file: string, o: CommonOptions & { readonly seed?: number }) => {
+      // The schema library is loaded for this command only.
+      const { scenarioRun } = await import('./commands/scenario.ts');
+      finish(await scenarioRun(io, file, o));
+    });
+  for (const command of group.commands) command.exitOverride().copyInheritedSettings(program);
+}
+
 function addServe(program: Command, io: Io, finish: Finish): void {
   program
     .command('serve')
@@ -345,6 +358,7 @@ export async function run(args: readonly string[], io: Io, version: string): Pro
   addBpfCommands(program, io, finish);
   addMapCommands(program, io, finish);
   addModuleCommands(program, io, finish);
+  addScenario(program, io, finish);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   try {
     await program.parseAsync([...args], { from: 'user' });
