@@ -6,7 +6,9 @@ import { catchingMalformed, malformed, refuse, unsupported } from './malformed.t
 
 const HEADER_SIZE = 64;
 const SECTION_HEADER_SIZE = 64;
+const EM_NONE = 0;
 const EM_X86_64 = 62;
+const EM_BPF = 247;
 const ET_REL = 1;
 const ET_EXEC = 2;
 const SHT_NOBITS = 8;
@@ -31,13 +33,15 @@ export interface ElfSection extends Section {
   readonly bytes: Uint8Array;
 }
 
-export type ElfType = 'executable' | 'relocatable';
+/** A linked kernel, a module, or what clang makes for BPF. */
+export type ElfType = 'executable' | 'relocatable' | 'bpf';
 
 export const isElf = (file: Uint8Array): boolean =>
   file.length >= 4 && file[0] === 0x7f && file[1] === 0x45 && file[2] === 0x4c && file[3] === 0x46;
 
 /** What is wrong with the identification for our purposes; undefined when nothing is. */
 function refusal(elf: ByteView, wanted: ElfType): string | undefined {
+  if (wanted === 'bpf') return bpfRefusal(elf);
   if (elf.u8(4) !== 2) return `ELF of ${elf.u8(4) === 1 ? '32' : 'unknown'} bits: only x86-64 kernels are read`;
   if (elf.u8(5) !== 1) return 'big-endian ELF: only x86-64 kernels are read';
   const machine = elf.u16(18);
@@ -46,6 +50,16 @@ function refusal(elf: ByteView, wanted: ElfType): string | undefined {
   if (wanted === 'executable' && type !== ET_EXEC) return `ELF type ${type}: only linked kernels (ET_EXEC) are read`;
   if (wanted === 'relocatable' && type !== ET_REL) return `ELF type ${type}: a module is relocatable (ET_REL)`;
   return undefined;
+}
+
+/** As bpf_object__elf_init (tools/lib/bpf/libbpf.c, 6.12), which takes the machine number 0 of compilers before LLVM 4, too. */
+function bpfRefusal(elf: ByteView): string | undefined {
+  if (elf.u8(4) !== 2) return `ELF of ${elf.u8(4) === 1 ? '32' : 'unknown'} bits: a BPF object has 64`;
+  if (elf.u8(5) !== 1) return 'big-endian ELF: the kernels here are little-endian (clang -target bpfel)';
+  const machine = elf.u16(18);
+  if (machine !== EM_BPF && machine !== EM_NONE) return `ELF machine ${machine}: a BPF object has ${EM_BPF}`;
+  const type = elf.u16(16);
+  return type === ET_REL ? undefined : `ELF type ${type}: a BPF object is relocatable (ET_REL)`;
 }
 
 function nameAt(strings: Uint8Array, at: number): string {
@@ -101,7 +115,7 @@ function readSections(elf: ByteView): ElfSection[] {
 }
 
 /**
- * Sections of an ELF64 x86-64 executable, or of a relocatable file, in file order, index 0 (the null section) included. Bytes after the ELF's own (the relocations
+ * Sections of an ELF64 x86-64 executable, of a relocatable file, or of a BPF object, in file order, index 0 (the null section) included. Bytes after the ELF's own (the relocations
  * that a kernel's build appends, arch/x86/tools/relocs.c) do not disturb.
  */
 export function readElf(file: Uint8Array, wanted: ElfType = 'executable'): Result<readonly ElfSection[]> {

@@ -9,6 +9,7 @@ export {
   type ImageData,
   readImageData,
 } from './data/image-data.ts';
+export { type ElfSection, readElf } from './elf.ts';
 export * from './kernel-image.ts';
 export { type LoadOptions, loadKernelImage } from './load-kernel-image.ts';
 export { loadModuleImage, moduleName, unpackModule } from './module/load-module.ts';

@@ -5,6 +5,7 @@ export * from './compile/index.ts';
 export * from './helpers/index.ts';
 export * from './interpret/index.ts';
 export * from './maps/index.ts';
+export * from './object/index.ts';
 export * from './program/index.ts';
 export * from './rewrite/index.ts';
 export * from './run/index.ts';

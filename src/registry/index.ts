@@ -96,6 +96,7 @@ export { RULES } from './rules/index.ts';
 export { KERNEL_UNSETTLED } from './rules/kernel.ts';
 export { MAP_ELEMENT } from './rules/map.ts';
 export { MODULE_UNKNOWN } from './rules/module.ts';
+export { programFault } from './rules/program.ts';
 export {
   ATTACHMENT_NOT_YOURS,
   ATTACHMENT_UNKNOWN,

@@ -8,6 +8,7 @@ import { KPROBE_RULES } from './kprobe.ts';
 import { LIVEPATCH_RULES } from './livepatch.ts';
 import { MAP_RULES } from './map.ts';
 import { MODULE_RULES } from './module.ts';
+import { OBJECT_RULES } from './object.ts';
 import { PROGRAM_RULES } from './program.ts';
 import { REQUEST_RULES } from './request.ts';
 import type { Rule } from './rule.ts';
@@ -30,6 +31,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     ...BPF_RULES,
     ...PROGRAM_RULES,
     ...MAP_RULES,
+    ...OBJECT_RULES,
     ...JUMP_LABEL_RULES,
     ...STATIC_CALL_RULES,
     ...TRACEPOINT_RULES,

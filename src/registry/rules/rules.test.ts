@@ -6,6 +6,7 @@ import { KERNEL_CASES } from '../../../test/support/kernel-rule-cases.ts';
 import { LIVEPATCH_CASES } from '../../../test/support/livepatch-rule-cases.ts';
 import { MAP_CASES } from '../../../test/support/map-rule-cases.ts';
 import { MODULE_CASES } from '../../../test/support/module-rule-cases.ts';
+import { OBJECT_CASES } from '../../../test/support/object-rule-cases.ts';
 import { PROGRAM_CASES } from '../../../test/support/program-rule-cases.ts';
 import { RegistryLab, withBytes, withoutSymbols, withSymbol } from '../../../test/support/registry-lab.ts';
 import { STATIC_CASES } from '../../../test/support/static-rule-cases.ts';
@@ -333,6 +334,7 @@ const ALL_CASES: Readonly<Record<string, Case>> = {
   ...PROGRAM_CASES,
   ...MAP_CASES,
   ...MODULE_CASES,
+  ...OBJECT_CASES,
 };
 
 /** Rules that no request reaches as things stand, and why. */
