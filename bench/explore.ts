@@ -9,8 +9,9 @@ import { type Prng, seededPrng, systemClock } from '../src/base/index.ts';
 import { readScenario, SampleSearch, uniform, World } from '../src/explore/index.ts';
 import { TextMutex } from '../src/textpoke/index.ts';
 
-const SCHEDULES = 100_000;
-const ROUNDS = 5;
+/** Short rounds, and many: the machine is shared, and the best of them is one in which nobody else had the processor. */
+const SCHEDULES = 1_000;
+const ROUNDS = 200;
 
 /** The least that still is the protocol: phases, syncs, and what each CPU may see of byte 0. Answers how many steps the run took. */
 function handWritten(random: Prng): number {
@@ -48,8 +49,7 @@ function handWritten(random: Prng): number {
   }
 }
 
-const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+const best = (values: readonly number[]): number => Math.min(...values);
 
 function time(body: () => void): number {
   const startUs = systemClock.monotonicUs();
@@ -78,7 +78,7 @@ const run = await mutex.run({ client: 'bench', what: 'explore' }, (held) => {
       }),
     );
   }
-  return { ours: SCHEDULES / median(ours.slice(1)), theirs: SCHEDULES / median(theirs.slice(1)) };
+  return { ours: SCHEDULES / best(ours), theirs: SCHEDULES / best(theirs) };
 });
 if (!run.ok) throw new Error(run.fault.detail);
 const { ours, theirs } = run.value;

@@ -302,7 +302,9 @@ export interface ExplorationRequest {
     | 'freed-before-detached'
     | 'kprobe-removed-while-armed'
     | 'optimizer-against-text-mutex'
-    | 'kprobe-mutex-under-text-mutex';
+    | 'kprobe-mutex-under-text-mutex'
+    | 'text-mutex-before-cpus-read-lock'
+    | 'trampoline-lock-not-tried';
   readonly strategy?: ExplorationStrategy;
 
   /** Absent: one minute; at most half an hour */
@@ -1053,6 +1055,7 @@ export interface ScenarioOp {
   readonly op:
     | 'lock'
     | 'unlock'
+    | 'trylock'
     | 'poke'
     | 'queue'
     | 'finish'
@@ -1067,7 +1070,7 @@ export interface ScenarioOp {
     | 'attached'
     | 'detaching';
 
-  /** `lock`, `unlock` */
+  /** `lock`, `unlock`, `trylock` */
   readonly lock?:
     | 'kprobe_mutex'
     | 'cpus_read_lock'
@@ -1076,6 +1079,7 @@ export interface ScenarioOp {
     | 'tr->mutex'
     | 'direct_mutex'
     | 'ftrace_lock'
+    | 'cpus_write_lock'
     | 'module_mutex';
   readonly pokes?: readonly ScenarioPoke[];
 

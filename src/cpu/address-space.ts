@@ -32,6 +32,7 @@ export class AddressSpace {
   #texts: Text[] = [];
   readonly #readable: Region[] = new Array<Region>(CACHE_MASK + 1).fill(NOWHERE);
   readonly #writable: Region[] = new Array<Region>(CACHE_MASK + 1).fill(NOWHERE);
+  readonly #executable: Region[] = new Array<Region>(CACHE_MASK + 1).fill(NOWHERE);
   /** Changes of what is mapped, and of the bytes of `r-x` regions. */
   #ownGeneration = 0;
   /** High word of the 64-bit value read last. */
@@ -74,6 +75,7 @@ export class AddressSpace {
   #forget(): void {
     this.#readable.fill(NOWHERE);
     this.#writable.fill(NOWHERE);
+    this.#executable.fill(NOWHERE);
     this.#ownGeneration += 1;
   }
 
@@ -237,17 +239,21 @@ export class AddressSpace {
    * of text and of `r-x` regions.
    */
   fetch(high: number, low: number, out: Uint8Array): number {
+    const region = this.#executable[((low >>> PAGE_SHIFT) ^ high) & CACHE_MASK] ?? NOWHERE;
+    const offset = (low - region.low) >>> 0;
+    if (region.high !== high || offset + out.length > region.length) return this.#fetchSlow(high, low, out);
+    for (let i = 0; i < out.length; i++) out[i] = region.bytes[offset + i] ?? 0;
+    return out.length;
+  }
+
+  #fetchSlow(high: number, low: number, out: Uint8Array): number {
     const whole = this.regionAt(high, low);
     const text = whole === undefined ? this.#textAt(high, low, out.length) : undefined;
     if (text !== undefined) {
       out.set(text.source.bytes(text.offset, out.length));
       return out.length;
     }
-    const offset = whole === undefined ? 0 : (low - whole.low) >>> 0;
-    if (whole?.permissions === 'r-x' && offset + out.length <= whole.length) {
-      for (let i = 0; i < out.length; i++) out[i] = whole.bytes[offset + i] ?? 0;
-      return out.length;
-    }
+    if (whole?.permissions === 'r-x') this.#executable[((low >>> PAGE_SHIFT) ^ high) & CACHE_MASK] = whole;
     for (let i = 0; i < out.length; i++) {
       const at = (low + i) | 0;
       const atHigh = at >>> 0 < low >>> 0 ? (high + 1) | 0 : high;

@@ -1,4 +1,4 @@
-import type { Op } from '../scenario/scenario.ts';
+import type { Op, Property } from '../scenario/scenario.ts';
 import type { Mutant } from './mutant.ts';
 import { unverified } from './protocol-steps.ts';
 
@@ -20,6 +20,18 @@ const moved =
     const at = rest.findIndex((each) => each.op === before);
     return [...rest.slice(0, at), op, ...rest.slice(at)];
   };
+
+/** Without the property that would tell of a wrong order before it locks anybody up. */
+const withoutLockOrder = (properties: readonly Property[]): readonly Property[] =>
+  properties.filter((property) => property !== 'lock-order');
+
+/** Takes one lock behind all others. */
+function lockedLast(ops: readonly Op[], lock: string): readonly Op[] {
+  const [last] = ops.filter((op) => op.op === 'lock').slice(-1);
+  const taken = ops.find((op) => op.op === 'lock' && op.lock === lock);
+  if (last === undefined || taken === undefined) return ops;
+  return ops.filter((op) => op !== taken).flatMap((op) => (op === last ? [op, taken] : [op]));
+}
 
 /** One owner of a site, or two that meet there, doing something in the wrong order or not at all. */
 export const OWNER_MUTANTS: readonly Mutant[] = [
@@ -185,6 +197,45 @@ export const OWNER_MUTANTS: readonly Mutant[] = [
         const isText = (op: Op): boolean => op.op === 'lock' && op.lock === 'text_mutex';
         return [...ops.filter(isText), ...ops.filter((op) => !isText(op))];
       },
+    },
+  },
+  {
+    name: 'text-mutex-before-cpus-read-lock',
+    title: 'text_mutex is taken before cpus_read_lock',
+    scenario: 'cpu-hotplug',
+    breaks: 'no-deadlock',
+    models: ALL,
+    differs: 'The optimizer takes cpus_read_lock last, and nobody watches the order.',
+    story: [
+      'A CPU that comes up changes text, too: alternatives_enable_smp puts lock prefixes back, under cpus_write_lock and then text_mutex. Who has text_mutex and then asks for cpus_read_lock waits for the one that comes up, and that one for text_mutex.',
+      'Readers do not wait for each other, which hides the fault for as long as no CPU comes or goes: with cpus_read_lock taken for an ordinary mutex the two readers alone would lock up, and blame the wrong one.',
+    ],
+    sources: [
+      'Linux 6.12, kernel/kprobes.c: kprobe_optimizer (cpus_read_lock before text_mutex); kernel/cpu.c: cpus_write_lock',
+      'arch/x86/kernel/smpboot.c: common_cpu_up; arch/x86/kernel/alternative.c: alternatives_enable_smp',
+    ],
+    mutation: {
+      holds: withoutLockOrder,
+      ops: (ops, patcher) => (patcher === 0 ? lockedLast(ops, 'cpus_read_lock') : ops),
+    },
+  },
+  {
+    name: 'trampoline-lock-not-tried',
+    title: 'The lock of a trampoline is waited for, not tried',
+    scenario: 'trampoline-and-ipmodify',
+    breaks: 'no-deadlock',
+    models: ALL,
+    differs: 'mutex_lock instead of mutex_trylock of tr->mutex under direct_mutex, and nobody watches the order.',
+    story: [
+      'A trampoline is updated under tr->mutex, then direct_mutex, then ftrace_lock. An owner that may change the instruction pointer comes from the other side: it has direct_mutex when it asks the trampoline whether it can share. If that waited for tr->mutex, each would have what the other wants. So it tries, sleeps a millisecond, and answers EAGAIN.',
+    ],
+    sources: [
+      'Linux 6.12, kernel/bpf/trampoline.c: bpf_tramp_ftrace_ops_func, and its comment on the order of locking',
+      'kernel/trace/ftrace.c: prepare_direct_functions_for_ipmodify, register_ftrace_function',
+    ],
+    mutation: {
+      holds: withoutLockOrder,
+      ops: (ops) => ops.map((op): Op => (op.op === 'trylock' ? { op: 'lock', lock: op.lock } : op)),
     },
   },
 ];

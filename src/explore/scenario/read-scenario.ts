@@ -75,6 +75,7 @@ const poke = { at: text, to: code, 'from?': code, 'emulate?': code };
 const OPS: Readonly<Record<string, Readonly<Record<string, Shape>>>> = {
   lock: { lock: one(LOCKS) },
   unlock: { lock: one(LOCKS) },
+  trylock: { lock: one(LOCKS) },
   poke: { pokes: list(object(poke)) },
   queue: poke,
   finish: {},

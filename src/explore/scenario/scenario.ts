@@ -17,10 +17,17 @@ export const PROPERTIES = [
 ] as const;
 export type Property = (typeof PROPERTIES)[number];
 
-/** Locks in the order in which they may be taken (linux-rules: two chains that end in text_mutex). */
+/** Taken by many at once, and by nobody while a writer has it or waits for it (percpu_rwsem): which lock the writer takes. */
+export const READ_LOCKS: Readonly<Record<string, string>> = { cpus_read_lock: 'cpus_write_lock' };
+
+/**
+ * Locks in the order in which they may be taken: the kprobes' and the trampolines' way to text_mutex (kernel/kprobes.c, kernel/bpf/trampoline.c, 6.12), and
+ * CPU hotplug's (alternatives_enable_smp, under cpus_write_lock).
+ */
 export const LOCK_CHAINS: readonly (readonly string[])[] = [
   ['kprobe_mutex', 'cpus_read_lock', 'jump_label_mutex', 'text_mutex'],
   ['tr->mutex', 'direct_mutex', 'ftrace_lock', 'text_mutex'],
+  ['kprobe_mutex', 'cpus_write_lock', 'jump_label_mutex', 'text_mutex'],
 ];
 export const LOCKS = [...new Set([...LOCK_CHAINS.flat(), 'module_mutex'])];
 
@@ -68,6 +75,8 @@ export interface PokeSpec {
 
 export type Op =
   | { readonly op: 'lock' | 'unlock'; readonly lock: string }
+  /** mutex_trylock: who does not get it gives up (-EAGAIN), and releases what it has. */
+  | { readonly op: 'trylock'; readonly lock: string }
   /** text_poke_bp_batch: all of them in one vector. */
   | { readonly op: 'poke'; readonly pokes: readonly PokeSpec[] }
   /** text_poke_queue. */

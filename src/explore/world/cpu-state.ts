@@ -1,3 +1,8 @@
+import { IF } from '../../cpu/index.ts';
+
+/** Bit 1 of RFLAGS. */
+const ALWAYS_ONE = 0x2;
+
 /** Where a frame stands when it stands nowhere in text. */
 export const START = -1;
 export const END = -2;
@@ -20,8 +25,14 @@ export interface Frame {
   readonly kind: 'task' | 'irq' | 'nmi';
   /** Place in text, START or END. */
   readonly rip: number;
-  /** Return addresses, innermost last. */
-  readonly stack: readonly number[];
+  /** What has been pushed, innermost last; what brought the call here is not in it. */
+  readonly stack: readonly StackSlot[];
+  /** Words of registers that are not what they were in the beginning, each behind its index. */
+  readonly registers: readonly number[];
+  /** RFLAGS. */
+  readonly flags: number;
+  /** Right behind an sti. */
+  readonly isShadowed?: true;
   /** Owners that were attached when the call began and are still. */
   readonly must: number;
   /** How often each owner was run by this call, by index; ends with the last that was. */
@@ -35,6 +46,9 @@ export interface Frame {
   /** An int3 that is being handled. */
   readonly trap?: Trap;
 }
+
+/** Eight bytes: a place in text (a return address), or any other value, hex. */
+export type StackSlot = number | string;
 
 /** exc_int3's order: poke_int3_handler, then kprobes; then it is an oops. */
 export interface Trap {
@@ -71,10 +85,22 @@ export const emptyFrame = (kind: Frame['kind']): Frame => ({
   kind,
   rip: START,
   stack: [],
+  registers: [],
+  // Interrupt gates clear IF.
+  flags: kind === 'task' ? IF | ALWAYS_ONE : ALWAYS_ONE,
   must: 0,
   fired: [],
   trace: 0,
   refs: 0,
+});
+
+/** The same where its call has returned: nobody reads its registers any more. */
+export const ended = ({ isShadowed: _, ...frame }: Frame): Frame => ({
+  ...frame,
+  rip: END,
+  stack: [],
+  registers: [],
+  flags: (frame.flags & IF) | ALWAYS_ONE,
 });
 
 export const top = (local: CpuLocal): Frame => {
@@ -96,8 +122,14 @@ export const isIdle = ({ frames, runs }: CpuLocal): boolean =>
 /** Nothing can happen on this CPU any more. */
 export const isOff = (local: CpuLocal): boolean => isIdle(local) && local.irqs === 0 && local.nmis === 0;
 
-/** IPIs and interrupts are taken: no handler is running (interrupt gates clear IF). */
-export const hasInterrupts = ({ frames }: CpuLocal): boolean => frames.length === 1 && frames[0]?.trap === undefined;
+/** IPIs and interrupts are taken: no handler is running, and the task has not disabled them. */
+export function hasInterrupts({ frames }: CpuLocal): boolean {
+  const [task] = frames;
+  return frames.length === 1 && task !== undefined && task.trap === undefined && isInterruptible(task);
+}
+
+/** The boundary is one where IF lets interrupts in, and not right behind sti. */
+export const isInterruptible = ({ flags, isShadowed }: Frame): boolean => (flags & IF) !== 0 && isShadowed !== true;
 
 export const isInNmi = ({ frames }: CpuLocal): boolean => frames.some(({ kind }) => kind === 'nmi');
 

@@ -14,13 +14,15 @@ import {
   fire,
   hasInterrupts,
   isInNmi,
+  isInterruptible,
   isOff,
   type Resume,
   START,
   top,
   withTop,
 } from './cpu-state.ts';
-import { effectOf, execute, resume } from './flow.ts';
+import type { Executor } from './executor.ts';
+import { effectOf, resume } from './flow.ts';
 import { endedBy, quiesce } from './grace.ts';
 import type { Intended } from './intended.ts';
 import type { Mutation } from './mutation.ts';
@@ -41,6 +43,7 @@ export interface CpuWorld {
   readonly layout: Layout;
   readonly memory: TextMemory;
   readonly intended: Intended;
+  readonly executor: Executor;
   readonly mutation: Mutation;
   /** Carries on over steps that nobody else can see or disturb. */
   readonly isReduced: boolean;
@@ -148,7 +151,8 @@ function beginCall(world: CpuWorld, local: CpuLocal, shared: Shared): readonly E
   if (rip === undefined) throw new ScenarioError(`no text is called ${run}`);
   const runs = frame.kind === 'task' && local.runs > 0 ? local.runs - 1 : local.runs;
   const must = shared.attached & scopeOf(world, run ?? '');
-  return [{ local: { ...withTop(local, { ...frame, rip, must }), runs }, what: `calls ${run}` }];
+  const flags = frame.flags | (spec.flags ?? 0);
+  return [{ local: { ...withTop(local, { ...frame, rip, must, flags }), runs }, what: `calls ${run}` }];
 }
 
 /** Owners that are attached to a function, if at all. */
@@ -192,13 +196,11 @@ function runInsn(
   const over = shared.over[frame.rip];
   if (over !== undefined && over[0] === toHex(bytes) && over[0] !== over[1])
     return { what, violation: { property: 'new-after-sync', detail: `the old instruction at ${hex(frame.rip)}` } };
-  const next = execute(frame, bytes, flagsOf(world, local));
-  if (next !== 'int3') return { local: withTop(local, next), what };
+  const done = world.executor.execute(frame, bytes);
+  if (done.kind === 'next') return { local: withTop(local, done.frame), what, serialises: done.isSerialised };
   const trap = { at: frame.rip, stage: 'poke' } as const;
   return { local: withTop(local, { ...frame, trap }), what };
 }
-
-const flagsOf = (world: CpuWorld, local: CpuLocal): number => world.scenario.cpus[local.spec]?.flags ?? 0;
 
 /**
  * exc_int3, arch/x86/kernel/traps.c (6.12), with the functions of textpoke where Linux has its own.
@@ -223,8 +225,8 @@ function handleInt3(world: CpuWorld, local: CpuLocal, shared: Shared): Effect {
       }
       const memory = world.memory.get(shared.memory);
       if (memory === undefined) return { local: go('kprobe'), what: 'finds no vector' };
-      const answer = askVector(world, local, memory, trap.at);
-      const wrong = answer === undefined ? undefined : playsOld(world, local, shared, answer);
+      const answer = askVector(world, frame, memory, trap.at);
+      const wrong = answer === undefined ? undefined : playsOld(frame, shared, answer);
       if (wrong !== undefined) return wrong;
       const what = answer === undefined ? 'finds the vector without the site' : 'finds the site in the vector';
       return { local: go('held', answer), shared: { ...shared, memory }, what };
@@ -235,7 +237,7 @@ function handleInt3(world: CpuWorld, local: CpuLocal, shared: Shared): Effect {
           what: 'reads the vector',
           violation: { property: 'vector-held', detail: 'the vector that the handler reads is not published any more' },
         };
-      const answer = askVector(world, local, shared.memory, trap.at);
+      const answer = askVector(world, frame, shared.memory, trap.at);
       if (answer === undefined) return { local: go('kprobe'), what: 'finds the vector without the site' };
       return { local: withTop(local, resume(rest, answer)), what: 'is played the new instruction', serialises: true };
     }
@@ -256,24 +258,21 @@ function publishedNow(world: CpuWorld, shared: Shared): string {
   return refs === 0 ? '' : entries.map(({ at }) => hex(at)).join();
 }
 
-function askVector(world: CpuWorld, local: CpuLocal, memory: number, at: number): Resume | undefined {
+function askVector(world: CpuWorld, { flags }: Frame, memory: number, at: number): Resume | undefined {
   const { refs, entries } = world.memory.vectorOf(memory);
   const shown = world.mutation.vector?.(entries) ?? entries;
   const answer = pokeInt3Handler({ refs, entries: shown }, at + 1);
   if (answer.kind === 'not-ours' || answer.kind === 'not-consumed') return undefined;
   if (answer.kind !== 'jcc') return answer;
-  const isTaken = jccTaken(answer.condition, flagsOf(world, local));
+  const isTaken = jccTaken(answer.condition, flags);
   return { kind: 'jmp', target: isTaken ? answer.target : answer.next };
 }
 
 /** The handler plays the new instruction, never the old one: once the first sync is over, doing the old thing is wrong. */
-function playsOld(world: CpuWorld, local: CpuLocal, shared: Shared, answer: Resume): Effect | undefined {
-  const { trap } = top(local);
+function playsOld({ trap, flags }: Frame, shared: Shared, answer: Resume): Effect | undefined {
   const over = trap === undefined ? undefined : shared.over[trap.at];
   if (trap === undefined || over === undefined) return undefined;
-  const [old, next] = over.map((bytes) =>
-    JSON.stringify(effectOf(Buffer.from(bytes, 'hex'), trap.at, flagsOf(world, local))),
-  );
+  const [old, next] = over.map((bytes) => JSON.stringify(effectOf(Buffer.from(bytes, 'hex'), trap.at, flags)));
   if (old === next || JSON.stringify(answer) !== old) return undefined;
   const detail = `the handler plays the old instruction at ${hex(trap.at)}`;
   return { what: 'is played the old instruction', violation: { property: 'new-after-sync', detail } };
@@ -294,10 +293,10 @@ function handleKprobe(
     return { what: 'asks everybody about the int3', violation: { property: 'int3-handled', detail } };
   }
   const original = world.memory.visible.fetch(0, at)[0];
-  const after = original === undefined ? 'int3' : execute(frame, original, flagsOf(world, local));
-  if (after === 'int3') throw new ScenarioError(`a kprobe on an int3 at ${hex(at)}`);
+  const done = original === undefined ? undefined : world.executor.execute(frame, original);
+  if (done?.kind !== 'next') throw new ScenarioError(`a kprobe on an int3 at ${hex(at)}`);
   return {
-    local: withTop(local, fire(after, owner)),
+    local: withTop(local, fire(done.frame, owner)),
     what: `runs the kprobe of ${world.layout.owners[owner]} and the instruction it replaced`,
     serialises: true,
   };
@@ -316,7 +315,8 @@ function freedAt(layout: Layout, at: number, shared: Shared): string | undefined
 /**
  * Carries a CPU on to the next step that others can see or disturb. What it executes on the way are instructions whose bytes nobody changes, on
  * registers and a stack that nobody else sees: each commutes with every step of everybody else, so a run in which another step comes in
- * between is equal to one in which it comes before them (Lipton's movers). Interrupts commute too: they bring their own frame.
+ * between is equal to one in which it comes before them (Lipton's movers). Interrupts commute too: they bring their own frame. What disables interrupts or
+ * enables them does not, nor does what serialises.
  */
 function runOn(world: CpuWorld, start: CpuLocal): CpuLocal {
   let local = start;
@@ -325,9 +325,10 @@ function runOn(world: CpuWorld, start: CpuLocal): CpuLocal {
     if (frame.rip < 0 || frame.trap !== undefined || world.layout.builtins.has(frame.rip)) return local;
     const [bytes] = world.memory.visible.fetch(0, frame.rip);
     if (bytes === undefined || mayChange(world.layout, frame.rip, bytes.length)) return local;
-    const next = execute(frame, bytes, flagsOf(world, local));
-    if (next === 'int3') return local;
-    local = withTop(local, next);
+    const done = world.executor.execute(frame, bytes);
+    if (done.kind === 'int3' || done.isSerialised || isInterruptible(done.frame) !== isInterruptible(frame))
+      return local;
+    local = withTop(local, done.frame);
   }
   throw new ScenarioError('a loop that no step leaves');
 }

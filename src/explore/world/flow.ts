@@ -1,32 +1,27 @@
-import { decodeInsn, type Insn } from '../../insn/index.ts';
+import { decodeInsn } from '../../insn/index.ts';
 import { jccTaken } from '../../textpoke/index.ts';
 import { ScenarioError } from '../scenario/assemble.ts';
-import { END, type Frame, type Resume } from './cpu-state.ts';
+import { END, ended, type Frame, type Resume } from './cpu-state.ts';
 
-/**
- * The control flow of instructions: what the protocol is about. Registers and memory beside the stack of return addresses do not matter to who is
- * called from where, so they are left out; conditional jumps go by the flags that the scenario names.
- */
-export function execute(frame: Frame, bytes: Uint8Array, flags: number): Frame | 'int3' {
-  const insn = decodeInsn(bytes, frame.rip);
-  if (insn === undefined) throw new ScenarioError('bytes that do not decode were to be executed');
-  if (insn.flow === 'int3') return 'int3';
-  return resume(frame, resumeOf(insn, frame.rip, flags));
-}
-
-/** The same as an int3 handler plays it. */
+/** Goes where an int3 handler, or a function that is played, sends the frame. */
 export function resume(frame: Frame, to: Resume): Frame {
   switch (to.kind) {
     case 'jmp':
       return { ...frame, rip: to.target };
     case 'call':
       return { ...frame, rip: to.target, stack: [...frame.stack, to.returnTo] };
-    case 'ret':
-      return { ...frame, rip: frame.stack.at(-1) ?? END, stack: frame.stack.slice(0, -1) };
+    case 'ret': {
+      const target = frame.stack.at(-1) ?? END;
+      if (typeof target !== 'number') throw new ScenarioError(`a return to ${target}, where no text is`);
+      return target === END ? ended(frame) : { ...frame, rip: target, stack: frame.stack.slice(0, -1) };
+    }
   }
 }
 
-function resumeOf(insn: Insn, at: number, flags: number): Resume {
+/** Where one instruction, alone at a place, goes: what a handler that plays it must do. Undefined for what handlers do not play. */
+export function effectOf(bytes: Uint8Array, at: number, flags: number): Resume | undefined {
+  const insn = decodeInsn(bytes, at);
+  if (insn === undefined) return undefined;
   const next = at + insn.length;
   switch (insn.flow) {
     case 'next':
@@ -40,12 +35,6 @@ function resumeOf(insn: Insn, at: number, flags: number): Resume {
     case 'ret':
       return { kind: 'ret' };
     default:
-      throw new ScenarioError(`${insn.flow} at 0x${at.toString(16)} is not in the flow model`);
+      return undefined;
   }
-}
-
-/** Where one instruction, alone at a place, goes: what a handler that plays it must do. Undefined for an int3. */
-export function effectOf(bytes: Uint8Array, at: number, flags: number): Resume | undefined {
-  const insn = decodeInsn(bytes, at);
-  return insn === undefined || insn.flow === 'int3' ? undefined : resumeOf(insn, at, flags);
 }

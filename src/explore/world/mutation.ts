@@ -1,5 +1,5 @@
 import type { KernelText, PokeEntry, PokePhases, PokeVectorEntry, TextMutexHeld } from '../../textpoke/index.ts';
-import type { Op, Scenario } from '../scenario/scenario.ts';
+import { type Op, PROPERTIES, type Property, type Scenario } from '../scenario/scenario.ts';
 
 export interface BatchContext {
   readonly held: TextMutexHeld;
@@ -16,6 +16,8 @@ export interface Mutation {
   readonly batch?: (context: BatchContext) => PokePhases;
   /** Instead of what a patcher (counted from 0) does. */
   readonly ops?: (ops: readonly Op[], patcher: number) => readonly Op[];
+  /** What is asked of it, of all that is: an order of locks that is wrong would be told before it locks anybody up. */
+  readonly holds?: (properties: readonly Property[]) => readonly Property[];
   /** What int3 handlers find published. */
   readonly vector?: (entries: readonly PokeVectorEntry[]) => readonly PokeVectorEntry[];
   /** Handlers look at the vector without a reference. */
@@ -25,7 +27,8 @@ export interface Mutation {
 export const UNCHANGED: Mutation = {};
 
 /** The scenario that a mutant's patchers make of one. */
-export function mutate(scenario: Scenario, { ops }: Mutation): Scenario {
-  if (ops === undefined) return scenario;
-  return { ...scenario, patchers: scenario.patchers.map((patcher, p) => ({ do: ops(patcher.do, p) })) };
+export function mutate(scenario: Scenario, { ops, holds }: Mutation): Scenario {
+  const hold = holds === undefined ? {} : { hold: holds(scenario.hold ?? PROPERTIES) };
+  if (ops === undefined) return { ...scenario, ...hold };
+  return { ...scenario, ...hold, patchers: scenario.patchers.map((patcher, p) => ({ do: ops(patcher.do, p) })) };
 }

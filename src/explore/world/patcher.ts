@@ -1,8 +1,8 @@
 import { InvariantViolation, invariant } from '../../base/index.ts';
 import type { TextStore } from '../../cpu/index.ts';
-import { LOCK_CHAINS, type PatcherSpec, type Property } from '../scenario/scenario.ts';
+import { LOCK_CHAINS, type PatcherSpec, type Property, READ_LOCKS } from '../scenario/scenario.ts';
 import { Interner } from './intern.ts';
-import { type Intent, type ProgramContext, type ProgramPhase, runProgram } from './program.ts';
+import { type Answers, type Intent, type ProgramContext, type ProgramPhase, runProgram } from './program.ts';
 import { type Shared, withEntry, withoutEntry } from './shared.ts';
 import type { MemoryId, TextMemory } from './text-memory.ts';
 
@@ -12,10 +12,15 @@ export type NodeId = number;
 interface Node {
   /** What it did last, and may have to wait for. Undefined before the first step. */
   readonly phase: ProgramPhase | undefined;
-  /** What the text was before each step that led here: by these the generator is run again up to here. */
-  readonly path: readonly MemoryId[];
+  /** What the text was before each step that led here, and what it was told: by these the generator is run again up to here. */
+  readonly path: readonly PathStep[];
   /** What it is replacing, by place. */
   readonly intents: Readonly<Record<number, Intent>>;
+}
+
+interface PathStep {
+  readonly memory: MemoryId;
+  readonly hasLock: boolean;
 }
 
 /** What a step of a patcher does to the CPUs. */
@@ -47,7 +52,7 @@ export class Patcher {
   readonly #nodes: Node[] = [{ phase: undefined, path: [], intents: {} }];
   readonly #ids = new Interner<string>((key) => key);
   /** The generator that was stepped last, and where it stands. */
-  #live: { readonly generator: Generator<ProgramPhase, void, undefined>; node: NodeId } | undefined;
+  #live: (Live & { node: NodeId }) | undefined;
 
   constructor(options: {
     readonly index: number;
@@ -76,7 +81,7 @@ export class Patcher {
   mayGoOn(node: NodeId, shared: Shared): boolean {
     const phase = this.phaseOf(node);
     if (phase?.kind === 'end') return false;
-    if (phase?.kind === 'lock') return shared.locks[phase.lock] === undefined;
+    if (phase?.kind === 'lock') return this.#isFree(phase.lock, shared);
     if (phase?.kind === 'unpublish') return this.#memory.vectorOf(shared.memory).refs === 0;
     return true;
   }
@@ -87,7 +92,7 @@ export class Patcher {
     const granted = this.#grant(from, shared);
     if ('violation' in granted) return granted;
     try {
-      return this.#advance(node, from, granted.shared);
+      return this.#advance(node, from, granted);
     } catch (error) {
       this.#live = undefined;
       if (!(error instanceof InvariantViolation)) throw error;
@@ -96,15 +101,20 @@ export class Patcher {
   }
 
   /** What had to be waited for has come. */
-  #grant(from: Node, shared: Shared): { readonly shared: Shared } | PatcherOutcome {
+  #grant(from: Node, shared: Shared): Granted | PatcherOutcome {
     const { phase } = from;
     if (phase?.kind === 'lock') {
       const { lock } = phase;
-      const mine = Object.keys(shared.locks).filter((other) => shared.locks[other] === this.#index);
+      const mine = Object.keys(shared.locks).filter((other) => this.#has(other, shared));
       const first = mine.find((other) => LOCK_CHAINS.some((chain) => isBefore(chain, lock, other)));
       if (first !== undefined)
         return this.#failed(0, shared, 'lock-order', `${lock} is taken under ${first}, which comes after it`);
-      return { shared: { ...shared, locks: withEntry(shared.locks, lock, this.#index) } };
+      return { shared: this.#take(lock, shared), hasLock: true };
+    }
+    // Who does not wait can be in nobody's way, so the order does not bind a trylock.
+    if (phase?.kind === 'trylock') {
+      const hasLock = this.#isFree(phase.lock, shared);
+      return { shared: hasLock ? this.#take(phase.lock, shared) : shared, hasLock };
     }
     if (phase?.kind === 'sync' && phase.after === 'int3') {
       let over = shared.over;
@@ -112,54 +122,80 @@ export class Patcher {
         const intent = from.intents[at];
         if (intent !== undefined) over = withEntry(over, at, [intent.old, intent.new] as const);
       }
-      return { shared: { ...shared, over } };
+      return { shared: { ...shared, over }, hasLock: false };
     }
-    return { shared };
+    return { shared, hasLock: false };
   }
 
-  #advance(node: NodeId, from: Node, shared: Shared): PatcherOutcome {
-    const generator = this.#generatorAt(node, from);
+  #has(lock: string, { locks }: Shared): boolean {
+    return ((locks[lock] ?? 0) & (1 << this.#index)) !== 0;
+  }
+
+  /** A writer has claimed its lock before it waits for the readers. */
+  #isFree(lock: string, shared: Shared): boolean {
+    const writer = READ_LOCKS[lock];
+    if (writer !== undefined) return shared.locks[writer] === undefined;
+    const reader = Object.keys(READ_LOCKS).find((each) => READ_LOCKS[each] === lock);
+    if (reader === undefined) return shared.locks[lock] === undefined;
+    return shared.locks[reader] === undefined && (shared.locks[lock] === undefined || this.#has(lock, shared));
+  }
+
+  #take(lock: string, shared: Shared): Shared {
+    return { ...shared, locks: withEntry(shared.locks, lock, (shared.locks[lock] ?? 0) | (1 << this.#index)) };
+  }
+
+  #release(lock: string, shared: Shared): Shared {
+    const rest = (shared.locks[lock] ?? 0) & ~(1 << this.#index);
+    return { ...shared, locks: rest === 0 ? withoutEntry(shared.locks, lock) : withEntry(shared.locks, lock, rest) };
+  }
+
+  #advance(node: NodeId, from: Node, { shared, hasLock }: Granted): PatcherOutcome {
+    const { generator, answers } = this.#generatorAt(node, from);
+    answers.hasLock = hasLock;
     const path = [...from.path];
     const intents = { ...from.intents };
     this.#memory.restore(shared.memory);
     for (;;) {
-      path.push(shared.memory);
+      path.push({ memory: shared.memory, hasLock });
       const step = generator.next();
       invariant(step.done !== true, 'a program ran beyond its end');
       if (step.value.kind !== 'intend' && step.value.kind !== 'done')
-        return this.#arrived({ node, shared, phase: step.value, path, intents });
+        return this.#arrived({ node, shared, hasLock, phase: step.value, path, intents });
       if (step.value.kind === 'intend') for (const intent of step.value.pokes) intents[intent.at] = intent;
     }
   }
 
-  #generatorAt(node: NodeId, { path }: Node): Generator<ProgramPhase, void, undefined> {
-    if (this.#live?.node === node) return this.#live.generator;
-    const generator = runProgram(this.#context, this.#spec);
-    for (const memory of path) {
+  #generatorAt(node: NodeId, { path }: Node): Live {
+    if (this.#live?.node === node) return this.#live;
+    const answers: Answers = { hasLock: false };
+    const generator = runProgram(this.#context, this.#spec, answers);
+    for (const { memory, hasLock } of path) {
       this.#memory.restore(memory);
+      answers.hasLock = hasLock;
       generator.next();
     }
-    this.#live = { generator, node };
-    return generator;
+    this.#live = { generator, answers, node };
+    return this.#live;
   }
 
   #arrived(step: {
     readonly node: NodeId;
     readonly shared: Shared;
+    readonly hasLock: boolean;
     readonly phase: ProgramPhase;
-    readonly path: readonly MemoryId[];
+    readonly path: readonly PathStep[];
     readonly intents: Readonly<Record<number, Intent>>;
   }): PatcherOutcome {
     const { node } = step;
     // How many readers there were when it looked does not matter: it goes on when there are none.
     const phase: ProgramPhase = step.phase.kind === 'unpublish' ? { kind: 'unpublish', refs: 0 } : step.phase;
     const { memory, stores } = this.#memory.changedFrom(step.shared.memory);
-    const key = `${node}>${JSON.stringify(phase)}`;
+    const key = `${node}>${step.hasLock}>${JSON.stringify(phase)}`;
     const next = this.#ids.id(key);
     this.#nodes[next] ??= { phase, path: step.path, intents: step.intents };
     if (this.#live !== undefined) this.#live.node = next;
     const shared = this.#after({ ...step.shared, memory }, phase);
-    if (stores.length > 0 && shared.locks['text_mutex'] !== this.#index)
+    if (stores.length > 0 && !this.#has('text_mutex', shared))
       return this.#failed(next, shared, 'text-mutex', `${describePhase(phase)} without text_mutex`);
     if (phase.kind === 'mismatch')
       return this.#failed(next, shared, 'no-mismatch', `${phase.expected} expected, ${phase.actual} found`);
@@ -179,8 +215,13 @@ export class Patcher {
         for (const { at } of this.#memory.vectorOf(shared.memory).entries) over = withoutEntry(over, at);
         return { ...shared, over };
       }
+      case 'lock':
+        // percpu_down_write: from here on no reader gets in, and then it waits for those that are.
+        return Object.values(READ_LOCKS).includes(phase.lock) && shared.locks[phase.lock] === undefined
+          ? this.#take(phase.lock, shared)
+          : shared;
       case 'unlock':
-        return { ...shared, locks: withoutEntry(shared.locks, phase.lock) };
+        return this.#release(phase.lock, shared);
       case 'set':
         return { ...shared, variables: withEntry(shared.variables, phase.variable, phase.value) };
       case 'attached':
@@ -207,6 +248,17 @@ export class Patcher {
   #failed(node: NodeId, shared: Shared, property: Property, detail: string): PatcherOutcome {
     return { node, shared, broadcast: undefined, violation: { property, detail }, what: detail };
   }
+}
+
+interface Granted {
+  readonly shared: Shared;
+  readonly hasLock: boolean;
+}
+
+/** A generator, and what is told to it. */
+interface Live {
+  readonly generator: Generator<ProgramPhase, void, undefined>;
+  readonly answers: Answers;
 }
 
 const isBefore = (chain: readonly string[], a: string, b: string): boolean =>
@@ -245,6 +297,8 @@ export function describePhase(phase: ProgramPhase): string {
       return `wants ${phase.lock}`;
     case 'unlock':
       return `releases ${phase.lock}`;
+    case 'trylock':
+      return `tries ${phase.lock}`;
     case 'wait':
       return `waits for ${phase.for}`;
     case 'set':

@@ -23,6 +23,8 @@ export type ProgramPhase =
   /** Goes on when the lock is free, and has it then. */
   | { readonly kind: 'lock'; readonly lock: string }
   | { readonly kind: 'unlock'; readonly lock: string }
+  /** Goes on at once, with the lock when it is free. */
+  | { readonly kind: 'trylock'; readonly lock: string }
   /** Goes on when the grace period that begins now is over. */
   | { readonly kind: 'wait'; readonly for: GracePeriod }
   | { readonly kind: 'set'; readonly variable: string; readonly value: string | readonly string[] }
@@ -52,23 +54,30 @@ export interface ProgramContext {
 type Program = Generator<ProgramPhase, void, undefined>;
 type Part = Generator<ProgramPhase, Ran, undefined>;
 
+/** What whoever steps a program tells it before the next step. */
+export interface Answers {
+  /** Behind a `trylock`: it has the lock. */
+  hasLock: boolean;
+}
+
 /** Runs a patcher's list of operations: every change of text by the generators and functions of textpoke, which know nothing of being explored. */
-export function* runProgram(context: ProgramContext, spec: PatcherSpec): Program {
-  const state: ProgramState = { ...context, queue: new TextPokeQueue(context.text), now: new Map() };
+export function* runProgram(context: ProgramContext, spec: PatcherSpec, answers: Answers): Program {
+  const state: ProgramState = { ...context, answers, queue: new TextPokeQueue(context.text), now: new Map() };
   let isRefused = false;
   for (const op of spec.do) {
-    // What did not find the bytes it expected gives up, but not with locks held.
+    // What did not find the bytes it expected, or did not get a lock, gives up, but not with locks held.
     if (isRefused && op.op !== 'unlock') continue;
     isRefused = (yield* runOp(state, op)) === REFUSED || isRefused;
   }
   yield { kind: 'end' };
 }
 
-/** Answered by an operation that found other bytes than it expected. */
+/** Answered by an operation that found other bytes than it expected, or a lock taken. */
 const REFUSED = 'refused';
 type Ran = typeof REFUSED | undefined;
 
 interface ProgramState extends ProgramContext {
+  readonly answers: Answers;
   readonly queue: TextPokeQueue;
   /** What this patcher's earlier operations have put where: expected bytes come from what owners are, not from the text. */
   readonly now: Map<number, Uint8Array>;
@@ -81,6 +90,9 @@ function* runOp(state: ProgramState, op: Op): Part {
     case 'unlock':
       yield { kind: op.op, lock: op.lock };
       return undefined;
+    case 'trylock':
+      yield { kind: op.op, lock: op.lock };
+      return state.answers.hasLock ? undefined : REFUSED;
     case 'poke':
       return yield* pokeAll(state, op.pokes);
     case 'queue':

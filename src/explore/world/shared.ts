@@ -10,7 +10,7 @@ export interface Shared {
   readonly variables: Readonly<Record<string, string | readonly string[]>>;
   /** Generated code that does not exist (yet, or any more). */
   readonly absent: readonly string[];
-  /** Lock → the patcher that has it. */
+  /** Lock → one bit for each patcher that has it, or, for a writer, waits for its readers to leave. */
   readonly locks: Readonly<Record<string, number>>;
   /** Sites whose first sync is over: place → [old, new], hex. Nobody may execute the old instruction there any more. */
   readonly over: Readonly<Record<number, readonly [string, string]>>;

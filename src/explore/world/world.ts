@@ -7,6 +7,7 @@ import { actorsOf, type GracePeriod, type Property, type Scenario } from '../sce
 import { ACTORS_MAX, actorOf, type Space, type Step, type Violation } from '../search/space.ts';
 import { type CpuOutcome, type CpuWorld, cpuOutcomes } from './cpu.ts';
 import { type CpuState, emptyFrame, isOff } from './cpu-state.ts';
+import { Executor } from './executor.ts';
 import { beginWait, isAwaited } from './grace.ts';
 import { Intended } from './intended.ts';
 import { hash53, Interner } from './intern.ts';
@@ -85,7 +86,16 @@ export class World implements Space {
     this.memory = new TextMemory(this.layout, held, scenario.fetch);
     const { layout, memory } = this;
     const intended = new Intended(layout, scenario);
-    this.#cpuWorld = { scenario, layout, memory, intended, mutation, isReduced: options.isUnreduced !== true };
+    const executor = new Executor();
+    this.#cpuWorld = {
+      scenario,
+      layout,
+      memory,
+      intended,
+      executor,
+      mutation,
+      isReduced: options.isUnreduced !== true,
+    };
     const context = { layout, text: memory.text, held, mutation };
     this.#patchers = patchers.map((spec, index) => new Patcher({ index, spec, memory, context }));
     this.#patcherMoves = patchers.map(() => []);

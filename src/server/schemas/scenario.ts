@@ -19,6 +19,7 @@ const Count = Type.Integer({ minimum: 0, maximum: COUNT_MAX });
 const OPS = [
   'lock',
   'unlock',
+  'trylock',
   'poke',
   'queue',
   'finish',
@@ -44,7 +45,7 @@ const POKE = {
 const Op = Type.Object(
   {
     op: words(OPS),
-    lock: Type.Optional(words(LOCKS, '`lock`, `unlock`')),
+    lock: Type.Optional(words(LOCKS, '`lock`, `unlock`, `trylock`')),
     pokes: Type.Optional(
       Type.Array(Type.Object({ at: NamePlace, ...POKE }, { ...strict, title: 'ScenarioPoke' }), { maxItems: LIST_MAX }),
     ),
