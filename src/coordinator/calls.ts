@@ -1,7 +1,7 @@
 /** Calls of the kernel's functions: from what a request names to a thread's machine, and back to the wire. */
 import { fileURLToPath } from 'node:url';
 import { err, formatAddress, fromHex, ok, type Result, toHex } from '../base/index.ts';
-import { dataRequest } from '../image/index.ts';
+import { dataRequest, isTextArea } from '../image/index.ts';
 import { disassemble } from '../insn/index.ts';
 import {
   ARGUMENT_BYTES_MAX,
@@ -10,10 +10,11 @@ import {
   type CallOutcome,
   type MachineState,
   MachineThread,
+  type ModuleMemory,
   machineImage,
   textDelta,
 } from '../machine/index.ts';
-import { describePlace, describeRuntime, type KernelState, refuse } from '../registry/index.ts';
+import { describePlace, describeRuntime, type KernelState, refuse, worldOf } from '../registry/index.ts';
 import { ftraceDied } from './ftrace-death.ts';
 import type { Kernel } from './kernel.ts';
 import type { MapTurn } from './map-turn.ts';
@@ -69,7 +70,7 @@ function sampleArguments(kernel: Kernel, name: string, given: number): Result<re
   return ok(samples);
 }
 
-function readArguments(kernel: Kernel, request: CallRequest): Result<readonly CallArgument[]> {
+function readArguments(kernel: Kernel, request: CallRequest, at: number): Result<readonly CallArgument[]> {
   const args: CallArgument[] = [];
   for (const [index, argument] of request.args.entries()) {
     const read = readArgument(kernel, argument, index);
@@ -77,7 +78,9 @@ function readArguments(kernel: Kernel, request: CallRequest): Result<readonly Ca
     args.push(read.value);
   }
   if (request.sample === true) {
-    const samples = sampleArguments(kernel, request.function, args.length);
+    // BTF has names alone: `tcp_bbr:bbr_main` is `bbr_main` to it.
+    const name = kernel.world.image.symbols.containing(at)?.name ?? request.function;
+    const samples = sampleArguments(kernel, name, args.length);
     if (!samples.ok) return samples;
     args.push(...samples.value);
   }
@@ -85,6 +88,21 @@ function readArguments(kernel: Kernel, request: CallRequest): Result<readonly Ca
   if (bytes > ARGUMENT_BYTES_MAX)
     return invalid(`The arguments take ${bytes} bytes, at most ${ARGUMENT_BYTES_MAX}.`, 0);
   return ok(args);
+}
+
+/** Areas of modules that are no text, which comes with the text's delta. */
+function moduleMemory({ state, world }: Kernel): readonly ModuleMemory[] {
+  return state.modules.flatMap(({ name, image }) =>
+    image.areas
+      .filter(({ kind }) => !isTextArea(kind))
+      .map(({ kind, start, size, bytes }) => ({
+        name: `${kind} of ${name}`,
+        address: world.image.base + BigInt(start),
+        length: size,
+        bytes,
+        isWritable: kind === 'data' || kind === 'init.data',
+      })),
+  );
 }
 
 export class Calls {
@@ -105,13 +123,15 @@ export class Calls {
     if (this.#shown?.state === state) return this.#shown.machineState;
     this.#version += 1;
     const delta = textDelta(text, text.changedRanges());
-    const machineState = { version: this.#version, delta, runtime: describeRuntime(world, state, text) };
+    const modules = moduleMemory(this.#kernel);
+    const machineState = { version: this.#version, delta, runtime: describeRuntime(world, state, text), modules };
     this.#shown = { state, machineState };
     return machineState;
   }
 
   #started(): MachineThread {
-    const { image } = this.#kernel.world;
+    // Modules are part of the state that is shown, not of what the thread begins with.
+    const { image } = worldOf(this.#kernel.world, []);
     this.#thread ??= new MachineThread({
       image: machineImage(image, { sections: [] }),
       data: dataRequest(image, image.source === 'builtin' ? BUILTIN_PATH : image.source),
@@ -129,7 +149,7 @@ export class Calls {
     const kernel = this.#kernel;
     const at = textOffsetOf(kernel.view(), request.function);
     if (!at.ok) return at;
-    const args = readArguments(kernel, request);
+    const args = readArguments(kernel, request, at.value);
     if (!args.ok) return args;
     const outcome = await this.#started().call(this.#present(), {
       function: kernel.world.image.base + BigInt(at.value),

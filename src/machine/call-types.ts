@@ -19,12 +19,23 @@ export type CallArgument =
   /** Allocated on the heap; the word is its address. Its contents come back. */
   | { readonly kind: 'buffer'; readonly bytes: Uint8Array };
 
+/** Data of a loaded module. Whole pages. */
+export interface ModuleMemory {
+  readonly name: string;
+  readonly address: bigint;
+  readonly length: number;
+  readonly bytes: Uint8Array;
+  readonly isWritable: boolean;
+}
+
 /** Text and owners at one moment. */
 export interface MachineState {
   /** Changes with every change of text or owners: equal versions are equal states. */
   readonly version: number;
   readonly delta: TextDelta;
   readonly runtime: Runtime;
+  /** What modules have besides text; none when absent. */
+  readonly modules?: readonly ModuleMemory[];
 }
 
 export interface FiredRecord {

@@ -9,6 +9,7 @@ export type {
   MachineState,
   MissReason,
   MissRecord,
+  ModuleMemory,
 } from './call-types.ts';
 export { CPU_COUNT } from './layout.ts';
 export { Machine } from './machine.ts';

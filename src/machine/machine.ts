@@ -2,7 +2,7 @@ import { type Clock, invariant } from '../base/index.ts';
 import { type AddressSpace, Cpu, PAGE_SIZE, type Region } from '../cpu/index.ts';
 import { ARENA_END, ARENA_START } from '../textpoke/index.ts';
 import { BpfMemoryOfMachine } from './bpf-memory.ts';
-import type { CallOutcome, MachineCall, MachineState } from './call-types.ts';
+import type { CallOutcome, MachineCall, MachineState, ModuleMemory } from './call-types.ts';
 import { STUB_HELPERS } from './handlers/helpers.ts';
 import { INTERCEPTED, type Play } from './intercepts.ts';
 import { CPU_COUNT, HYPERCALL, SLOTS_START } from './layout.ts';
@@ -33,6 +33,7 @@ export class Machine {
   readonly #overlays: readonly Overlay[];
   readonly #bpf: BpfMemoryOfMachine;
   #slots: Region | undefined;
+  #modules: readonly Region[] = [];
   #shown: Shown | undefined;
 
   constructor(image: MachineImage, clock: Clock) {
@@ -52,10 +53,21 @@ export class Machine {
     this.#cpus = Array.from({ length: CPU_COUNT }, (_, number) => new Cpu({ number, space: this.space }));
   }
 
+  /** Modules come and go: their data does with them. */
+  #mapModules(modules: readonly ModuleMemory[]): void {
+    for (const region of this.#modules) this.space.unmap(region);
+    this.#modules = modules.map(({ name, address, length, bytes, isWritable }) => {
+      const initial = new Uint8Array(length);
+      initial.set(bytes);
+      return this.space.map({ name, start: address, length, permissions: isWritable ? 'rw-' : 'r--', initial });
+    });
+  }
+
   /** Shows text and owners. Equal versions are equal states, and cost nothing. */
   #show(state: MachineState): Shown {
     if (this.#shown?.version === state.version) return this.#shown;
     const index = new RuntimeIndex(state.runtime, this.image);
+    this.#mapModules(state.modules ?? []);
     this.text.show(state.delta, []);
     const watches = watchCounted(index, (at, length) => this.text.bytes(at, length));
     this.text.show(state.delta, [...this.#overlays, ...watches.overlays]);

@@ -90,10 +90,13 @@ function bootPercpu(image: MachineImage, cpu: number, unit: Uint8Array): void {
 /** Linux takes a random number. */
 const STACK_CANARY = 0x7c1a_9b3e_55d0_4200n;
 
+/** Room for the variables of modules behind the kernel's (include/linux/percpu.h, 6.12). Zero, whatever a module begins with. */
+const PERCPU_MODULE_RESERVE = 8 << 10;
+
 function mapPercpu(space: AddressSpace, image: MachineImage): void {
   const template = image.data.find(({ name }) => name === PERCPU);
   if (template === undefined) return;
-  const length = Number(pageUp(BigInt(template.size)));
+  const length = Number(pageUp(BigInt(template.size + PERCPU_MODULE_RESERVE)));
   for (let cpu = 0; cpu < CPU_COUNT; cpu++) {
     const unit = new Uint8Array(length);
     unit.set(template.bytes);

@@ -119,6 +119,38 @@ test('a plan decides on functions of loaded modules', async () => {
   );
 });
 
+test('functions of modules are called, with their data, whoever is attached; when a module goes, so does its memory', async () => {
+  const { coordinator, send, load } = await realApp();
+  const call = async (name: string, args: readonly string[]) => {
+    const answer = (await send('POST', '/v1/calls', { function: name, args })).json();
+    return {
+      value: answer.returnValue,
+      fired: answer.fired?.map(({ kind }: { kind: string }) => kind),
+      rule: answer.rule,
+    };
+  };
+  const word = (value: number): string => `0x${value.toString(16).padStart(16, '0')}`;
+  // In between it is unloaded: the machine does not keep what was there when it was made.
+  for (const round of [1, 2]) {
+    assert.equal((await load(labModule())).statusCode, 201);
+    const ids: string[] = [];
+    for (const kind of ['fentry', 'kretprobe', 'kprobe'])
+      ids.push((await send('POST', '/v1/attachments', { kind, target: 'lab:lab_t6' })).json().id);
+    const { value, fired } = await call('lab:lab_t6', ['1', '2', '3', '4', '5', '6']);
+    assert.equal(value, word(21), `round ${round}`);
+    assert.deepEqual([...fired].sort(), ['fentry', 'kprobe', 'kretprobe']);
+    assert.deepEqual((await call('lab_jl', ['7'])).value, word(8));
+    const key = (await send('POST', '/v1/attachments', { kind: 'jump_label', target: 'lab:lab_key' })).json().id;
+    assert.deepEqual((await call('lab_jl', ['7'])).value, word(14));
+    assert.deepEqual((await call('lab_sct', ['7'])).value, word(15));
+    for (const id of [...ids, key]) assert.equal((await send('DELETE', `/v1/attachments/${id}`)).statusCode, 200);
+    assert.equal((await send('DELETE', '/v1/modules/lab')).statusCode, 200);
+    assert.equal((await call('lab_jl', ['7'])).rule, 'place.unknown');
+    assert.equal((await call('tcp_set_state', ['0', '1'])).rule, undefined, 'the kernel itself goes on');
+  }
+  await coordinator.close();
+});
+
 test('what is no module is told by section and offset; other bodies are refused', async () => {
   const { app, load } = await realApp();
   const broken = assertProblem(await load(labModule().subarray(0, 900)), 422, 'module.malformed');

@@ -182,6 +182,7 @@ function btf(core: BtfFunctions | undefined, modules: readonly ModuleImage[]): B
     count: all.reduce((sum, each) => sum + each.count, 0),
     id: (name) => having(name)?.id(name),
     prototype: (name) => having(name)?.prototype(name),
+    pointees: (name) => having(name)?.pointees(name),
   };
   return extendsBtf(merged, core);
 }
