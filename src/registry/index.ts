@@ -46,6 +46,7 @@ export {
   readKey,
   type UpdateElementRequest,
 } from './maps/decide.ts';
+export { frozenContents } from './maps/program-maps.ts';
 export { type Reachable, reachable } from './maps/reachable.ts';
 export type { BpfMap, ProgramMap } from './maps/state.ts';
 export { initialState } from './model/initial-state.ts';

@@ -6,7 +6,8 @@ import type { JitedBpf } from '../program/index.ts';
 import { HELPER_STUBS, RUN_CODE, RUN_RESUME, type RunPlace, runHelperStubs } from './run-place.ts';
 import { programMemory } from './run-world.ts';
 
-const STACK = 0xffff_c900_0000_0000n;
+/** Away from data objects, maps, and what tests map. */
+const STACK = 0xffff_c9fe_0000_0000n;
 const STACK_SIZE = 16 * PAGE_SIZE;
 /** Where the run returns to; nothing is there. */
 const SENTINEL = 0xffff_dead_0000_0000n;
