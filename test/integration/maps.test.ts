@@ -15,22 +15,7 @@ import {
   type ProgramView,
 } from '../../src/coordinator/index.ts';
 import { createLogger, type RunningService, startService } from '../../src/server/index.ts';
-import {
-  addImm,
-  atomicAdd,
-  call,
-  EXIT,
-  insn,
-  jumpIfZero,
-  load64,
-  mapAt,
-  mapValue,
-  mov,
-  movImm,
-  program,
-  store64,
-  storeImm64,
-} from '../support/bpf-code.ts';
+import { atomicAdd, COUNT_AND_SEND, call, EXIT, load64, mapValue, movImm, program } from '../support/bpf-code.ts';
 import { builtinImage } from '../support/images.ts';
 
 let service: RunningService;
@@ -199,42 +184,6 @@ describe('maps over HTTP', () => {
     assert.deepEqual(none.value.items, []);
   });
 });
-
-/** Counts in map 0 by its first argument, and sends both arguments to the ring buffer that is map 1. */
-const COUNT_AND_SEND = program(
-  mov(6, 1),
-  load64(7, 6, 8),
-  store64(10, -8, 7),
-  mapAt(1, 0),
-  mov(2, 10),
-  addImm(2, -8),
-  call(1),
-  jumpIfZero(0, 3),
-  movImm(1, 1),
-  atomicAdd(0, 0, 1),
-  insn(0x05, 0, 0, 9),
-  storeImm64(10, -16, 1),
-  mapAt(1, 0),
-  mov(2, 10),
-  addImm(2, -8),
-  mov(3, 10),
-  addImm(3, -16),
-  movImm(4, 0),
-  call(2),
-  mapAt(1, 1),
-  movImm(2, 16),
-  movImm(3, 0),
-  call(131),
-  jumpIfZero(0, 6),
-  load64(1, 6, 0),
-  store64(0, 0, 1),
-  store64(0, 8, 7),
-  mov(1, 0),
-  movImm(2, 0),
-  call(132),
-  movImm(0, 0),
-  EXIT,
-);
 
 describe('maps of an attached program', () => {
   it("hold what it wrote when the function was called, beside another client's kprobe", async () => {

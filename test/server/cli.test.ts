@@ -44,6 +44,25 @@ async function cli(t: TestContext, tokens?: string) {
   };
 }
 
+test('map: create, ls, update, dump, lookup, records, rm', async (t) => {
+  const { ktextd, fake } = await cli(t);
+  const created = await ktextd('map create hash counts 16 --key 4 --value 8');
+  assert.equal(created.code, 0, created.err);
+  assert.match(created.out, /^map +map_1, number 1\nname +counts\ntype +hash\nkey, value +4, 8 bytes\n/);
+  assert.equal(fake.callers[0]?.client, 'cli');
+  assert.match((await ktextd('map ls')).out, /^ID .*\nmap_1 +hash +16 +cli +counts\n$/);
+  assert.equal((await ktextd('map update map_1 258 -1')).out, '02010000: 00000000\n');
+  assert.equal((await ktextd('map lookup map_1 str:ab')).out, '61620000: 00000000\n');
+  assert.equal((await ktextd('map dump map_1')).out, '00000000: 00000000\n');
+  assert.equal((await ktextd('map records map_1 --wait 1')).out, '01\n');
+  assert.equal((await ktextd('map records map_1 --keep')).out, '');
+  for (const word of ['0x100000000', 'str:abcd', 'five'])
+    assert.equal((await ktextd(`map lookup map_1 ${word}`)).code, 2, word);
+  assert.match((await ktextd('map rm map_1')).out, /^map_1 \(counts\) deleted/);
+  const gone = await ktextd('map show map_1');
+  assert.deepEqual([gone.code, gone.err.startsWith('ENOENT: map_1 is not a map.')], [1, true]);
+});
+
 test('attach, ls, site, detach', async (t) => {
   const { ktextd, fake } = await cli(t);
   const attached = await ktextd('attach fentry:tcp_set_state');

@@ -1,6 +1,4 @@
 /** BPF instructions as hex, for programs that tests write by hand. */
-import { fromHex } from '../../src/base/index.ts';
-
 /** struct bpf_insn */
 export function insn(code: number, dst = 0, src = 0, off = 0, imm = 0): string {
   const bytes = Buffer.alloc(8);
@@ -34,4 +32,39 @@ export const functionAt = (dst: number, distance: number): string => wide(dst, 4
 export const atomicAdd = (dst: number, off: number, src: number): string => insn(0xdb, dst, src, off, 0);
 
 export const program = (...parts: readonly string[]): string => parts.join('');
-export const bytesOf = (hex: string): Uint8Array => fromHex(hex) ?? new Uint8Array();
+
+/** Counts by its second argument in map 0, a hash of 8 and 8 bytes; sends both arguments to the ring buffer that is map 1. */
+export const COUNT_AND_SEND = program(
+  mov(6, 1),
+  load64(7, 6, 8),
+  store64(10, -8, 7),
+  mapAt(1, 0),
+  mov(2, 10),
+  addImm(2, -8),
+  call(1),
+  jumpIfZero(0, 3),
+  movImm(1, 1),
+  atomicAdd(0, 0, 1),
+  insn(0x05, 0, 0, 9),
+  storeImm64(10, -16, 1),
+  mapAt(1, 0),
+  mov(2, 10),
+  addImm(2, -8),
+  mov(3, 10),
+  addImm(3, -16),
+  movImm(4, 0),
+  call(2),
+  mapAt(1, 1),
+  movImm(2, 16),
+  movImm(3, 0),
+  call(131),
+  jumpIfZero(0, 6),
+  load64(1, 6, 0),
+  store64(0, 0, 1),
+  store64(0, 8, 7),
+  mov(1, 0),
+  movImm(2, 0),
+  call(132),
+  movImm(0, 0),
+  EXIT,
+);
