@@ -304,7 +304,9 @@ export interface ExplorationRequest {
     | 'optimizer-against-text-mutex'
     | 'kprobe-mutex-under-text-mutex'
     | 'text-mutex-before-cpus-read-lock'
-    | 'trampoline-lock-not-tried';
+    | 'trampoline-lock-not-tried'
+    | 'optimized-at-once'
+    | 'stepped-into-the-jump';
   readonly strategy?: ExplorationStrategy;
 
   /** Absent: one minute; at most half an hour */
@@ -1063,6 +1065,7 @@ export interface ScenarioOp {
     | 'disarm'
     | 'add-kprobe'
     | 'del-kprobe'
+    | 'detour-kprobe'
     | 'copy'
     | 'free'
     | 'wait'
@@ -1083,8 +1086,11 @@ export interface ScenarioOp {
     | 'module_mutex';
   readonly pokes?: readonly ScenarioPoke[];
 
-  /** `queue`, `arm`, `disarm`, `add-kprobe`, `del-kprobe` */
+  /** `queue`, `arm`, `disarm`, `add-kprobe`, `del-kprobe`, `detour-kprobe` */
   readonly at?: string;
+
+  /** `detour-kprobe`: where who trapped goes on */
+  readonly target?: string;
 
   /** `queue` */
   readonly to?: readonly string[];

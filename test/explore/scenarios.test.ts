@@ -25,6 +25,7 @@ const STATES: Readonly<Record<string, number>> = {
   'int3-jump-label-within': 4437,
   'int3-one-byte': 2776,
   'kprobe-before-jump-target': 197,
+  'kprobe-optimize': 20368,
   'kprobe-unregister': 5548,
   'modify-direct': 9229,
   'optimizer-and-ftrace': 1621,

@@ -238,4 +238,34 @@ export const OWNER_MUTANTS: readonly Mutant[] = [
       ops: (ops) => ops.map((op): Op => (op.op === 'trylock' ? { op: 'lock', lock: op.lock } : op)),
     },
   },
+  {
+    name: 'optimized-at-once',
+    title: 'A kprobe becomes a jump without waiting for tasks',
+    scenario: 'kprobe-optimize',
+    breaks: 'no-mix',
+    models: ALL,
+    differs: 'No rcu_tasks grace period between the int3 and the jump.',
+    story: [
+      'The jump is five bytes long and lies over several instructions. Whoever was interrupted, or preempted, behind the first of them goes on in the middle of the jump. int3 and IPIs do not help: the task does not come by the first byte any more. So the optimizer is delayed: it waits until every task has been seen outside, and only then writes the jump.',
+      'In the meantime who traps is not sent back behind the int3, but on into the detour; otherwise there would be somebody in the middle again.',
+    ],
+    sources: [
+      'Linux 6.12, kernel/kprobes.c: kprobe_optimizer; arch/x86/kernel/kprobes/opt.c: arch_optimize_kprobes, setup_detour_execution',
+      'Linux commit c85c9a2c6e36 (jump optimization is delayed)',
+    ],
+    mutation: { ops: withoutWait('rcu_tasks') },
+  },
+  {
+    name: 'stepped-into-the-jump',
+    title: 'A probe that is being optimized is still single-stepped',
+    scenario: 'kprobe-optimize',
+    breaks: 'no-mix',
+    models: ALL,
+    differs: 'Who traps while the optimizer waits goes on behind the int3, not in the detour.',
+    story: [
+      'The grace period counts those who were in the middle when it began. One who traps later, and is sent back behind the first instruction, is in the middle when it ends. From the moment at which a probe is queued to be optimized its int3 leads to the detour (KPROBE_FLAG_OPTIMIZED, setup_detour_execution).',
+    ],
+    sources: ['Linux 6.12, arch/x86/kernel/kprobes/opt.c: setup_detour_execution; kernel/kprobes.c: optimize_kprobe'],
+    mutation: { ops: (ops) => ops.filter((op) => op.op !== 'detour-kprobe') },
+  },
 ];

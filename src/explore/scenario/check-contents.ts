@@ -50,6 +50,10 @@ function checkOp(layout: Layout, op: Op): void {
     case 'del-kprobe':
       resolvePlace(layout.places, op.at);
       return;
+    case 'detour-kprobe':
+      resolvePlace(layout.places, op.at);
+      resolvePlace(layout.places, op.target);
+      return;
     default:
       return;
   }

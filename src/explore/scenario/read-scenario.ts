@@ -83,6 +83,7 @@ const OPS: Readonly<Record<string, Readonly<Record<string, Shape>>>> = {
   disarm: { at: text },
   'add-kprobe': { at: text, owner: text },
   'del-kprobe': { at: text },
+  'detour-kprobe': { at: text, target: text },
   copy: { name: text },
   free: { name: text },
   wait: { for: one(GRACE_PERIODS) },

@@ -88,6 +88,8 @@ export type Op =
   /** hlist_add and hlist_del of the kprobe table. */
   | { readonly op: 'add-kprobe'; readonly at: string; readonly owner: string }
   | { readonly op: 'del-kprobe'; readonly at: string }
+  /** KPROBE_FLAG_OPTIMIZED: from here on who has run the kprobe at `at` goes on at `target` (setup_detour_execution), in generated code. */
+  | { readonly op: 'detour-kprobe'; readonly at: string; readonly target: string }
   /** text_poke_copy: generated code comes into being. */
   | { readonly op: 'copy'; readonly name: string }
   /** text_poke_set to int3, after which nobody may be there. */

@@ -8,24 +8,22 @@ import type { Shared } from './shared.ts';
 /** Two steps: asleep, a task keeps no rcu_tasks waiting, however long that is. With an owner it is a sleepable program of theirs. */
 function sleepOrWake(layout: Layout, spec: TextSpec, frame: Frame): BuiltinEffect {
   if (frame.kind !== 'task') throw new ScenarioError(`${spec.name} sleeps in an interrupt`);
-  if (frame.isAsleep !== true) return { frame: { ...frame, isAsleep: true }, what: 'goes to sleep', slept: true };
+  if (frame.isAsleep !== true) return { frame: { ...frame, isAsleep: true }, what: 'goes to sleep' };
   const { isAsleep: _, ...awake } = frame;
   const ran = spec.owner === undefined ? awake : fire(awake, layout.owners.indexOf(spec.owner));
-  return { frame: resume(ran, { kind: 'ret' }), what: 'wakes up and returns', slept: false };
+  return { frame: resume(ran, { kind: 'ret' }), what: 'wakes up and returns' };
 }
 
 export interface BuiltinEffect {
   readonly frame: Frame;
   readonly what: string;
-  readonly slept: boolean;
 }
 
 /** What a place that has no code does; all but `indirect` return to their caller. */
 export function runBuiltin(layout: Layout, spec: TextSpec, frame: Frame, shared: Shared): BuiltinEffect {
-  const back = (changed: Frame, what: string, slept = false): BuiltinEffect => ({
+  const back = (changed: Frame, what: string): BuiltinEffect => ({
     frame: resume(changed, { kind: 'ret' }),
     what,
-    slept,
   });
   const value = shared.variables[spec.variable ?? ''] ?? '';
   switch (spec.does) {
@@ -40,7 +38,7 @@ export function runBuiltin(layout: Layout, spec: TextSpec, frame: Frame, shared:
       const name = String(value);
       const target = layout.places.get(name);
       if (target === undefined) return back(frame, `finds no ${spec.variable}`);
-      return { frame: { ...frame, rip: target }, what: `jumps to ${name}`, slept: false };
+      return { frame: { ...frame, rip: target }, what: `jumps to ${name}` };
     }
     case 'sleep':
       return sleepOrWake(layout, spec, frame);

@@ -2,7 +2,7 @@ import { toHex } from '../../base/index.ts';
 import { jccTaken, pokeInt3Handler } from '../../textpoke/index.ts';
 import { ScenarioError } from '../scenario/assemble.ts';
 import type { Layout } from '../scenario/layout.ts';
-import type { Property, Scenario } from '../scenario/scenario.ts';
+import { GRACE_PERIODS, type Property, type Scenario } from '../scenario/scenario.ts';
 import { IPI, IRQ, makeStep, NMI, RUN, type Step } from '../search/space.ts';
 import { runBuiltin } from './builtins.ts';
 import {
@@ -23,7 +23,7 @@ import {
 } from './cpu-state.ts';
 import type { Executor } from './executor.ts';
 import { effectOf, resume } from './flow.ts';
-import { endedBy, quiesce } from './grace.ts';
+import { mustWaitFor, quiesce } from './grace.ts';
 import type { Intended } from './intended.ts';
 import type { Mutation } from './mutation.ts';
 import type { Shared } from './shared.ts';
@@ -60,8 +60,6 @@ type Effect = Pick<CpuOutcome, 'what'> & {
   readonly violation?: CpuOutcome['violation'];
   /** Left a handler by iret. */
   readonly serialises?: boolean;
-  /** The task slept, or left the kernel. */
-  readonly slept?: boolean;
 };
 
 /** Everything that a CPU can do next, in a fixed order: what stands there now, other fetches, IPI, interrupt, NMI. */
@@ -110,8 +108,7 @@ function settle(
   if (violation !== undefined) return { step, cpu, shared: after, violation, what };
   const local = effect.local ?? cpu.local;
   let { awaited } = cpu;
-  if (local.frames.length === cpu.local.frames.length)
-    for (const kind of endedBy(top(cpu.local), top(local), effect.slept === true)) awaited = quiesce(awaited, kind);
+  for (const kind of GRACE_PERIODS) if (!mustWaitFor(local, kind)) awaited = quiesce(awaited, kind);
   const moved = { ...cpu, local: world.isReduced ? runOn(world, local) : local, awaited };
   return { step, cpu: normal(world, moved, after, effect.serialises === true), shared: after, violation, what };
 }
@@ -136,7 +133,7 @@ function runEffects(world: CpuWorld, cpu: CpuState, shared: Shared): readonly Ef
   const builtin = world.layout.builtins.get(frame.rip);
   if (builtin !== undefined) {
     const done = runBuiltin(world.layout, builtin.spec, frame, shared);
-    return [{ local: withTop(local, done.frame), what: done.what, slept: done.slept }];
+    return [{ local: withTop(local, done.frame), what: done.what }];
   }
   const fetched = world.memory.visible.fetch(cpu.view, frame.rip);
   return fetched.map((bytes, i) => runInsn(world, { local, shared, bytes, isStale: i > 0 }));
@@ -172,7 +169,7 @@ function endCall(world: CpuWorld, local: CpuLocal): Effect {
     if (isWrong)
       return { what: 'ends its call', violation: { property: 'exactly-once', detail: `${name} ran ${times}` } };
   }
-  if (kind === 'task') return { local: withTop(local, emptyFrame('task')), what: 'ends its call', slept: true };
+  if (kind === 'task') return { local: withTop(local, emptyFrame('task')), what: 'ends its call' };
   const frames = local.frames.slice(0, -1);
   return { local: { ...local, frames }, what: `returns from the ${kind}`, serialises: true };
 }
@@ -292,6 +289,13 @@ function handleKprobe(
     const detail = `nobody knows the int3 at ${hex(at)}`;
     return { what: 'asks everybody about the int3', violation: { property: 'int3-handled', detail } };
   }
+  const detour = shared.detours[at];
+  if (detour !== undefined)
+    return {
+      local: withTop(local, fire({ ...frame, rip: detour }, owner)),
+      what: `runs the kprobe of ${world.layout.owners[owner]} and goes on in its detour`,
+      serialises: true,
+    };
   const original = world.memory.visible.fetch(0, at)[0];
   const done = original === undefined ? undefined : world.executor.execute(frame, original);
   if (done?.kind !== 'next') throw new ScenarioError(`a kprobe on an int3 at ${hex(at)}`);

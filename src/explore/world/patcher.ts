@@ -231,7 +231,13 @@ export class Patcher {
       case 'add-kprobe':
         return { ...shared, kprobes: withEntry(shared.kprobes, phase.at, this.#owner(phase.owner)) };
       case 'del-kprobe':
-        return { ...shared, kprobes: withoutEntry(shared.kprobes, phase.at) };
+        return {
+          ...shared,
+          kprobes: withoutEntry(shared.kprobes, phase.at),
+          detours: withoutEntry(shared.detours, phase.at),
+        };
+      case 'detour-kprobe':
+        return { ...shared, detours: withEntry(shared.detours, phase.at, phase.target) };
       case 'copied':
         return { ...shared, absent: shared.absent.filter((name) => name !== phase.name) };
       case 'freed':
@@ -311,6 +317,8 @@ export function describePhase(phase: ProgramPhase): string {
       return `adds the kprobe of ${phase.owner} at ${place(phase.at)}`;
     case 'del-kprobe':
       return `removes the kprobe at ${place(phase.at)}`;
+    case 'detour-kprobe':
+      return `sends who traps at ${place(phase.at)} to ${place(phase.target)}`;
     case 'copied':
       return `has generated ${phase.name}`;
     case 'freed':

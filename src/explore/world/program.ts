@@ -31,6 +31,7 @@ export type ProgramPhase =
   | { readonly kind: 'attached' | 'detaching'; readonly owner: string }
   | { readonly kind: 'add-kprobe'; readonly at: number; readonly owner: string }
   | { readonly kind: 'del-kprobe'; readonly at: number }
+  | { readonly kind: 'detour-kprobe'; readonly at: number; readonly target: number }
   | { readonly kind: 'copied' | 'freed'; readonly name: string }
   /** Pokes are about to begin: what will be replaced by what. */
   | { readonly kind: 'intend'; readonly pokes: readonly Intent[] }
@@ -108,6 +109,11 @@ function* runOp(state: ProgramState, op: Op): Part {
     case 'del-kprobe':
       yield { kind: op.op, at: resolvePlace(layout.places, op.at) };
       return undefined;
+    case 'detour-kprobe': {
+      const target = resolvePlace(layout.places, op.target);
+      yield { kind: op.op, at: resolvePlace(layout.places, op.at), target };
+      return undefined;
+    }
     case 'copy':
     case 'free': {
       const found = layout.byName.get(op.name);

@@ -7,6 +7,8 @@ export interface Shared {
   readonly attached: number;
   /** The kprobe table: place → owner. */
   readonly kprobes: Readonly<Record<number, number>>;
+  /** Optimized kprobes: place → where who trapped goes on. */
+  readonly detours: Readonly<Record<number, number>>;
   readonly variables: Readonly<Record<string, string | readonly string[]>>;
   /** Generated code that does not exist (yet, or any more). */
   readonly absent: readonly string[];

@@ -143,7 +143,10 @@ export class World implements Space {
   end(state: Int32Array): number {
     const stuck = this.#patchers.flatMap((patcher, p) => {
       const phase = patcher.phaseOf(state[1 + p] ?? 0);
-      return phase === undefined || phase.kind === 'end' ? [] : [`${this.actors[p]} ${describePhase(phase)}`];
+      if (phase === undefined || phase.kind === 'end') return [];
+      const locks = Object.entries(this.sharedOf(state).locks).filter(([, holders]) => (holders >> p) & 1);
+      const has = locks.map(([name]) => name).join(' ');
+      return [`${this.actors[p]} ${has === '' ? '' : `has ${has} and `}${describePhase(phase)}`];
     });
     if (stuck.length === 0) return this.#quiescent(state);
     return this.#violate({ property: 'no-deadlock', detail: `nobody can go on: ${stuck.join(', ')}` });
@@ -211,7 +214,16 @@ export class World implements Space {
     );
     const absent = scenario.text.flatMap(({ name, absent: isAbsent }) => (isAbsent === true ? [name] : [])).sort();
     const variables = Object.fromEntries(Object.entries(scenario.variables ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)));
-    const shared = { memory: TextMemory.START, attached, kprobes: {}, variables, absent, locks: {}, over: {} };
+    const shared = {
+      memory: TextMemory.START,
+      attached,
+      kprobes: {},
+      detours: {},
+      variables,
+      absent,
+      locks: {},
+      over: {},
+    };
     state[0] = this.#shareds.id(shared);
     for (const [c, spec] of scenario.cpus.entries()) {
       const same = scenario.cpus.findIndex((other) => JSON.stringify(other) === JSON.stringify(spec));

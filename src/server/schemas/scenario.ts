@@ -27,6 +27,7 @@ const OPS = [
   'disarm',
   'add-kprobe',
   'del-kprobe',
+  'detour-kprobe',
   'copy',
   'free',
   'wait',
@@ -49,7 +50,11 @@ const Op = Type.Object(
     pokes: Type.Optional(
       Type.Array(Type.Object({ at: NamePlace, ...POKE }, { ...strict, title: 'ScenarioPoke' }), { maxItems: LIST_MAX }),
     ),
-    at: Type.Optional({ ...NamePlace, description: '`queue`, `arm`, `disarm`, `add-kprobe`, `del-kprobe`' }),
+    at: Type.Optional({
+      ...NamePlace,
+      description: '`queue`, `arm`, `disarm`, `add-kprobe`, `del-kprobe`, `detour-kprobe`',
+    }),
+    target: Type.Optional({ ...NamePlace, description: '`detour-kprobe`: where who trapped goes on' }),
     to: Type.Optional({ ...Code, description: '`queue`' }),
     from: POKE.from,
     emulate: POKE.emulate,
