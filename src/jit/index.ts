@@ -12,7 +12,7 @@ export * from './run/index.ts';
 export * from './trampoline/bpf-trampoline.ts';
 export * from './trampoline/ftrace-trampoline.ts';
 export * from './trampoline/optprobe-detour.ts';
-export { directWordPlaces, REGISTER_LAYOUT_WORDS } from './trampoline/trampoline-direct.ts';
+export { directWordPlaces } from './trampoline/trampoline-direct.ts';
 export { MAX_BPF_FUNC_ARGS, placeParameters } from './trampoline/trampoline-frame.ts';
 export * from './trampoline/trampoline-request.ts';
 export * from './verify/index.ts';

@@ -1,4 +1,4 @@
-import type { CountedCode, Runtime, RuntimeKprobe, RuntimeOps, RuntimeProgram } from '../registry/index.ts';
+import type { EnteredCode, Runtime, RuntimeKprobe, RuntimeOps, RuntimeProgram } from '../registry/index.ts';
 import type { MachineImage } from './machine-image.ts';
 
 /** True when an ascending array has a value. */
@@ -28,7 +28,7 @@ export class RuntimeIndex {
   readonly #optprobes = new Map<bigint, RuntimeKprobe>();
   readonly #kprobesByFunction = new Map<number, RuntimeKprobe[]>();
   readonly #programs = new Map<bigint, RuntimeProgram>();
-  readonly #counted = new Map<number, CountedCode>();
+  readonly #counted = new Map<number, EnteredCode>();
   readonly #breakpoints: ReadonlyMap<number, Runtime['breakpoints'][number]>;
 
   constructor(runtime: Runtime, image: MachineImage) {
@@ -41,8 +41,11 @@ export class RuntimeIndex {
       this.#kprobesByFunction.set(probe.func, [...(this.#kprobesByFunction.get(probe.func) ?? []), probe]);
     }
     for (const program of runtime.programs) this.#programs.set(program.prog, program);
-    const entered = new Set(runtime.programs.filter(({ isSeed }) => !isSeed).map(({ entry }) => entry));
+    const entered = new Set(runtime.programs.filter(({ layout }) => layout === 'linux').map(({ entry }) => entry));
     for (const code of runtime.counted) if (!entered.has(code.entry)) this.#counted.set(code.entry, code);
+    for (const { attachment, entry } of runtime.programs)
+      if (!entered.has(entry) && !this.#counted.has(entry))
+        this.#counted.set(entry, { attachment, entry, what: 'bpf_prog' });
     this.#breakpoints = new Map(runtime.breakpoints.map((each) => [each.at, each]));
   }
 
@@ -80,8 +83,8 @@ export class RuntimeIndex {
     return this.#programs.get(prog);
   }
 
-  /** Counting code that only its own first instruction announces, by entry. */
-  get counted(): ReadonlyMap<number, CountedCode> {
+  /** Code that only its own first instruction announces, by entry. */
+  get counted(): ReadonlyMap<number, EnteredCode> {
     return this.#counted;
   }
 

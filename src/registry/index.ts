@@ -110,6 +110,7 @@ export { TASK_NOT_YOURS } from './rules/task.ts';
 export { describeRuntime } from './runtime/describe-runtime.ts';
 export type {
   CountedCode,
+  EnteredCode,
   OpsUser,
   Runtime,
   RuntimeKprobe,

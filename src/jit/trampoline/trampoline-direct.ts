@@ -2,11 +2,14 @@ import { err, ok, type Result } from '../../base/index.ts';
 import { emitCallDepthAccounting, emitReturn, emitRsbCall } from '../x86/generated-code.ts';
 import { ARGUMENT_REGISTERS, R11, RBP, RSP } from '../x86/registers.ts';
 import { type X86Emitter, x86Emitter } from '../x86/x86-emitter.ts';
-import { MAX_BPF_FUNC_ARGS, placeParameters } from './trampoline-frame.ts';
-import type { BpfTrampolineRequest, DirectLayout, GeneratedTrampoline } from './trampoline-request.ts';
+import { placeParameters } from './trampoline-frame.ts';
+import {
+  ARGUMENT_WORDS,
+  type BpfTrampolineRequest,
+  type DirectLayout,
+  type GeneratedTrampoline,
+} from './trampoline-request.ts';
 
-/** R1 to R5. */
-export const REGISTER_LAYOUT_WORDS = 5;
 const WORD = 8;
 /** Between a program's %rbp and the trampoline's frame: the saved %rbp and the return address. */
 const FRAME_ABOVE_RBP = 16;
@@ -35,9 +38,8 @@ export function directWordPlaces(argSizes: readonly number[]): readonly number[]
 function problemOf(layout: DirectLayout, argSizes: readonly number[]): string | undefined {
   const places = placeParameters(argSizes);
   const words = places.reduce((sum, place) => sum + place.words, 0);
-  const [most, why] =
-    layout === 'registers' ? [REGISTER_LAYOUT_WORDS, 'R1 to R5 take'] : [MAX_BPF_FUNC_ARGS, 'a program can read'];
-  return words > most ? `the function takes ${words} argument words, ${why} ${most}` : undefined;
+  const most = ARGUMENT_WORDS[layout];
+  return words > most ? `the function takes ${words} argument words, the layout ${layout} carries ${most}` : undefined;
 }
 
 /**

@@ -10,6 +10,9 @@ export type TrampolineLayout = 'linux-6.12' | 'linux-6.1' | 'seed' | DirectLayou
 /** What the mail's thread proposed instead of a pointer to the arguments; each needs programs compiled for the function. */
 export type DirectLayout = 'frame' | 'registers' | 'r11';
 
+/** Argument words that a trampoline of each layout of ours carries at most; `seed` only such as come in registers. */
+export const ARGUMENT_WORDS = { seed: 6, frame: 12, registers: 5, r11: 12 } as const;
+
 export const isDirectLayout = (layout: string): layout is DirectLayout =>
   layout === 'frame' || layout === 'registers' || layout === 'r11';
 

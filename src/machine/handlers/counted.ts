@@ -1,3 +1,5 @@
+import { directWordPlaces, isDirectLayout } from '../../jit/index.ts';
+import type { RuntimeProgram } from '../../registry/index.ts';
 import type { Execution } from '../execution.ts';
 import { PT_REGS_ARGUMENTS } from '../layout.ts';
 import type { Watched } from '../watch.ts';
@@ -8,6 +10,18 @@ const CALL_SIZE = 5n;
 const callSite = (x: Execution): number => x.index.offset(x.guest.read64(x.guest.get('rsp')) - CALL_SIZE);
 
 const registers = (x: Execution): readonly bigint[] => PT_REGS_ARGUMENTS.map((name) => x.guest.get(name));
+
+/** What a program can read of its arguments at its first instruction, in the order in which it sees them. */
+function programWords(x: Execution, { layout, argSizes }: RuntimeProgram): readonly bigint[] {
+  if (isDirectLayout(layout)) {
+    // Counted from the %rbp that the program is about to have.
+    const rbp = x.guest.get('rsp') - 8n;
+    return directWordPlaces(argSizes).map((at) => x.guest.read64(rbp + BigInt(at)));
+  }
+  const words = argSizes.reduce((sum, size) => sum + Math.ceil(size / 8), 0);
+  const context = x.guest.get('rdi');
+  return Array.from({ length: words }, (_, i) => x.guest.read64(context + BigInt(i * 8)));
+}
 
 /** Where counting code was called, and what it sees of the traced function's arguments. */
 function seen(x: Execution, { code }: Watched): { readonly at: number; readonly args: readonly bigint[] } {
@@ -22,10 +36,9 @@ function seen(x: Execution, { code }: Watched): { readonly at: number; readonly 
     }
     case 'bpf_prog': {
       const program = runtime.programs.find(({ entry }) => entry === code.entry);
-      const words = program?.argSizes.reduce((sum, size) => sum + Math.ceil(size / 8), 0) ?? 0;
-      const context = x.guest.get('rdi');
-      const args = Array.from({ length: words }, (_, i) => x.guest.read64(context + BigInt(i * 8)));
-      return { at: program?.func ?? callSite(x), args };
+      return program === undefined
+        ? { at: callSite(x), args: [] }
+        : { at: program.func, args: programWords(x, program) };
     }
     default:
       return { at: callSite(x), args: registers(x) };

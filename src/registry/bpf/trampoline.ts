@@ -142,7 +142,7 @@ function generate(txn: Txn, trampoline: BpfTrampoline): Result<{ at: number; siz
     recursionChecked: link.isRecursionChecked,
   }));
   const flags = generatorFlags(trampoline.flags);
-  const layout = trampoline.layout === 'seed' ? 'seed' : codeLayout;
+  const layout = trampoline.layout === 'linux' ? codeLayout : trampoline.layout;
   const symbols: Record<string, number> = {};
   for (const name of trampolineSymbols({ layout, programs, flags })) {
     const offset = image.symbols.offsetOf(name);

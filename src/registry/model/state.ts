@@ -170,7 +170,7 @@ export interface BpfTrampoline {
   /** Offset of the traced function's symbol. */
   readonly func: number;
   readonly flags: number;
-  readonly layout: 'linux' | 'seed';
+  readonly layout: 'linux' | 'seed' | 'frame' | 'registers' | 'r11';
   /** Bytes of each parameter. */
   readonly argSizes: readonly number[];
   /** Newest first in each kind. */

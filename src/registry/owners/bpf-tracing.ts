@@ -1,11 +1,12 @@
 import { err, type Fault, invariant, ok, type Result } from '../../base/index.ts';
-import { generateCountingProgram } from '../../jit/index.ts';
+import { generateCountingProgram, isDirectLayout, type JitedBpf } from '../../jit/index.ts';
 import { dataObject, install, remove } from '../arena.ts';
 import { type BpfTarget, checkAttachTarget, checkLsmHook } from '../bpf/attach-target.ts';
+import { LAYOUTS, type Layout, layoutOf, layoutProblem } from '../bpf/layout.ts';
 import { allLinks, linkProgram, trampolineSite, unlinkProgram } from '../bpf/trampoline.ts';
-import type { Attachment, BpfTrampoline, TrampLink, TrampLinkKind } from '../model/state.ts';
+import type { Attachment, BpfProgram, TrampLink, TrampLinkKind } from '../model/state.ts';
 import type { Place } from '../place.ts';
-import { callsGetFuncIp, preparedProgram } from '../program/load.ts';
+import { callsGetFuncIp, compileForFunction, preparedProgram } from '../program/load.ts';
 import type { Txn } from '../txn.ts';
 import { flag, type OptionSpecs, u64 } from './options.ts';
 import type { Attached, Owner, OwnerRequest } from './owner.ts';
@@ -17,11 +18,8 @@ const PROGRAM_CODE_SIZE = 128;
 const OPTIONS: OptionSpecs = {
   cookie: { type: 'u64' },
   sleepable: { type: 'boolean' },
-  layout: { type: 'enum', values: ['linux', 'seed'], built: ['linux', 'seed'] },
+  layout: { type: 'enum', values: LAYOUTS, built: LAYOUTS },
 };
-
-const layoutOf = (options: Readonly<Record<string, unknown>>): BpfTrampoline['layout'] =>
-  options['layout'] === 'seed' ? 'seed' : 'linux';
 
 /** What a kind of BPF program attaches to, and how its trampoline calls it. */
 interface Hook {
@@ -31,23 +29,45 @@ interface Hook {
   readonly isRecursionChecked: boolean;
 }
 
+type Code = Pick<TrampLink, 'entry' | 'prog' | 'program' | 'callsGetFuncIp'> & { readonly isOwned: boolean };
+
+/** The loaded program's code, or code for this function where the trampoline passes no context. */
+function loadedCode(txn: Txn, program: BpfProgram, image: number, target: BpfTarget, layout: Layout): Result<Code> {
+  const { id, prog } = program;
+  const common = { prog, program: id, callsGetFuncIp: callsGetFuncIp(preparedProgram(program)) };
+  if (!isDirectLayout(layout)) return ok({ ...common, entry: image, isOwned: false });
+  const { argSizes } = target;
+  const at = (place: number): Result<JitedBpf> => compileForFunction(txn.world, program, { layout, argSizes }, place);
+  const trial = at(txn.arena.next);
+  if (!trial.ok) return trial;
+  const entry = install(txn, { size: trial.value.bytes.length, what: 'bpf_prog' }, (place) => {
+    const made = at(place);
+    invariant(made.ok, 'a program that could be compiled for one place can be for another');
+    return made.value.bytes;
+  });
+  return ok({ ...common, entry, isOwned: true });
+}
+
 /** The code that the trampoline calls: the loaded program's, or a counting program of the attachment's own. */
-function codeOf(txn: Txn, request: OwnerRequest): Pick<TrampLink, 'entry' | 'prog' | 'program' | 'callsGetFuncIp'> {
+function codeOf(txn: Txn, request: OwnerRequest, target: BpfTarget, layout: Layout): Result<Code> {
   const { identity, program } = request;
-  if (program?.image !== undefined) {
-    const { id, prog, image } = program;
-    return { entry: image.at, prog, program: id, callsGetFuncIp: callsGetFuncIp(preparedProgram(program)) };
-  }
+  if (program?.image !== undefined) return loadedCode(txn, program, program.image.at, target, layout);
   const { codeLayout, cpu } = txn.world;
   const counter = dataObject(txn, 8);
   const code = { size: PROGRAM_CODE_SIZE, what: 'bpf_prog', attachment: identity.id, counter };
   const entry = install(txn, code, (at) => generateCountingProgram({ layout: codeLayout, at, counter, cpu }));
-  return { entry, prog: dataObject(txn, BPF_PROG_SIZE), program: `counting:${identity.id}` };
+  return ok({ entry, prog: dataObject(txn, BPF_PROG_SIZE), program: `counting:${identity.id}`, isOwned: true });
 }
 
 function attach(txn: Txn, request: OwnerRequest, hook: Hook): Result<Attached> {
   const { identity, options } = request;
-  const code = codeOf(txn, request);
+  const layout = layoutOf(options);
+  const prepared = request.program === undefined ? undefined : preparedProgram(request.program);
+  const problem = layoutProblem(layout, hook.target, hook.link, prepared);
+  if (problem !== undefined) return err(problem);
+  const made = codeOf(txn, request, hook.target, layout);
+  if (!made.ok) return made;
+  const { isOwned, ...code } = made.value;
   const link = {
     ...code,
     attachment: identity.id,
@@ -56,11 +76,11 @@ function attach(txn: Txn, request: OwnerRequest, hook: Hook): Result<Attached> {
     sleepable: flag(options, 'sleepable'),
     isRecursionChecked: hook.isRecursionChecked,
   };
-  const fault = linkProgram(txn, hook.target, link, layoutOf(options));
+  const fault = linkProgram(txn, hook.target, link, layout);
   if (fault !== undefined) return err(fault);
   return ok({
     sites: [trampolineSite(txn, hook.target.func)],
-    owned: request.program === undefined ? [code.entry] : [],
+    owned: isOwned ? [code.entry] : [],
   });
 }
 

@@ -2,9 +2,11 @@ import { err, type Fault, fromHex, invariant, ok, type ReadableText, type Result
 import {
   BPF_INSN_SIZE,
   type BpfText,
+  type ForFunction,
   GET_FUNC_IP,
   type JitedBpf,
   jitBpf,
+  jitBpfForFunction,
   type PreparedBpf,
   prepareRawBpf,
   RUN_CALLX,
@@ -74,6 +76,7 @@ function compile(
   prepared: PreparedBpf,
   { type, maps }: Pick<BpfProgram, 'type' | 'maps'>,
   at: number,
+  forFunction?: ForFunction,
 ): Result<JitedBpf> {
   const hasProgArray = maps.some(({ spec }) => spec.type === 'prog_array');
   const common = {
@@ -85,7 +88,19 @@ function compile(
   if (!isInstalled(type)) return jitBpf(prepared, { ...common, helper: runHelper, callx: RUN_CALLX });
   const helpers = checkHelpers(world, type, prepared);
   if (!helpers.ok) return helpers;
-  return jitBpf(prepared, { ...common, helper: (id) => helperPlace(world, type, id) });
+  const request = { ...common, helper: (id: number) => helperPlace(world, type, id) };
+  return forFunction === undefined ? jitBpf(prepared, request) : jitBpfForFunction(prepared, forFunction, request);
+}
+
+/** The program compiled once more, for one function and a trampoline that passes it nothing. */
+export function compileForFunction(
+  world: World,
+  program: BpfProgram,
+  forFunction: ForFunction,
+  at: number,
+): Result<JitedBpf> {
+  const made = compile(world, preparedProgram(program), program, at, forFunction);
+  return made.ok ? made : err(programFault(made.fault));
 }
 
 /** Whether the program's code, or what it calls, asks for the traced function's address. */

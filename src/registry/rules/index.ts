@@ -16,6 +16,7 @@ import { STATIC_CALL_RULES } from './static-call.ts';
 import { SYSCTL_RULES } from './sysctl.ts';
 import { TASK_RULES } from './task.ts';
 import { TRACEPOINT_RULES } from './tracepoint.ts';
+import { LAYOUT_RULES } from './trampoline-layout.ts';
 
 /** Every rule the registry refuses by, by id: the one list behind `/v1/rules`, `docs/rules/` and the tests. */
 export const RULES: ReadonlyMap<string, Rule> = new Map(
@@ -29,6 +30,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     ...LIVEPATCH_RULES,
     ...TASK_RULES,
     ...BPF_RULES,
+    ...LAYOUT_RULES,
     ...PROGRAM_RULES,
     ...MAP_RULES,
     ...OBJECT_RULES,

@@ -2,6 +2,7 @@ import { type Fault, invariant } from '../../base/index.ts';
 import { MAP_RULES } from './map.ts';
 import { OBJECT_RULES } from './object.ts';
 import type { Rule } from './rule.ts';
+import { DIRECT_RULES } from './trampoline-layout.ts';
 
 const VERIFIER = 'do_check, kernel/bpf/verifier.c (6.12)';
 const common = { range: 'all', strictness: 'both' } as const;
@@ -210,7 +211,9 @@ export const PROGRAM_RULES: readonly Rule[] = [
   PROGRAM_LIMIT,
 ];
 
-const BY_ID = new Map([...PROGRAM_RULES, ...MAP_RULES, ...OBJECT_RULES].map((rule) => [rule.id, rule]));
+const BY_ID = new Map(
+  [...PROGRAM_RULES, ...DIRECT_RULES, ...MAP_RULES, ...OBJECT_RULES].map((rule) => [rule.id, rule]),
+);
 
 /** A fault of the compiler's room, with what its rule advises. */
 export function programFault(fault: Fault): Fault {

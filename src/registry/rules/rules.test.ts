@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { Set as ImmutableSet } from 'immutable';
 import { builtinImage } from '../../../test/support/images.ts';
 import { KERNEL_CASES } from '../../../test/support/kernel-rule-cases.ts';
+import { LAYOUT_CASES, refusedLayout } from '../../../test/support/layout-rule-cases.ts';
 import { LIVEPATCH_CASES } from '../../../test/support/livepatch-rule-cases.ts';
 import { MAP_CASES } from '../../../test/support/map-rule-cases.ts';
 import { MODULE_CASES } from '../../../test/support/module-rule-cases.ts';
@@ -272,6 +273,10 @@ const MORE_CASES: Readonly<Record<string, Case>> = {
   'kprobe.event.ambiguous-symbol': { refuse: asked('kprobe', 's_show', { via: 'perf' }) },
   'kprobe.event.unknown-symbol': { refuse: asked('kprobe', 'no_such', { via: 'perf' }) },
   'kprobe.event.notrace': { refuse: asked('kprobe', '__bpf_prog_enter', { via: 'tracefs' }) },
+  'bpf.trampoline.layout-helper': {
+    refuse: refusedLayout('seed', 'call 173\nmov %r0, 0\nexit'),
+    image: (image) => withSymbol(image, 'bpf_get_func_ip_tracing', 'ftrace_stub'),
+  },
   'fprobe.unavailable': {
     refuse: asked('kprobe_multi', [F]),
     image: (image) => withoutSymbols(image, 'fprobe_handler'),
@@ -335,6 +340,7 @@ const ALL_CASES: Readonly<Record<string, Case>> = {
   ...MAP_CASES,
   ...MODULE_CASES,
   ...OBJECT_CASES,
+  ...LAYOUT_CASES,
 };
 
 /** Rules that no request reaches as things stand, and why. */

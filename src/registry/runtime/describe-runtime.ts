@@ -129,7 +129,7 @@ function runtimePrograms(state: KernelState): readonly RuntimeProgram[] {
       isRecursionChecked: link.isRecursionChecked,
       argSizes: trampoline.argSizes,
       callsOriginal: (trampoline.flags & TRAMP_F.CALL_ORIG) !== 0,
-      isSeed: trampoline.layout === 'seed',
+      layout: trampoline.layout,
     })),
   );
 }

@@ -4,7 +4,7 @@
  */
 import type { KprobeRules } from '../../insn/index.ts';
 import type { RunMap } from '../../jit/index.ts';
-import type { Kprobe, TrampLinkKind } from '../model/state.ts';
+import type { BpfTrampoline, Kprobe, TrampLinkKind } from '../model/state.ts';
 
 export interface Runtime {
   /** How probed instructions are played (KPROBE_INSNS). */
@@ -109,8 +109,8 @@ export interface RuntimeProgram {
   readonly argSizes: readonly number[];
   /** The trampoline calls the function itself, so that a return slot is above the arguments. */
   readonly callsOriginal: boolean;
-  /** Ten instructions without enter and exit: the program's own code is all there is. */
-  readonly isSeed: boolean;
+  /** Only `linux` calls enter and exit; with another, the program's own code is all there is. */
+  readonly layout: BpfTrampoline['layout'];
 }
 
 export interface CountedCode {
@@ -120,3 +120,6 @@ export interface CountedCode {
   /** `ftrace_handler`, `ftrace_direct`, `tracepoint_probe`, `static_call_function`, `bpf_prog`. */
   readonly what: string;
 }
+
+/** Code whose first instruction is all that tells that it runs. */
+export type EnteredCode = Omit<CountedCode, 'counter'>;
