@@ -29,6 +29,8 @@ export interface Fault {
   /** Hex. Where bytes disagreed: what the owner's state says must be there, and what is. */
   readonly expected?: string;
   readonly actual?: string;
+  /** What a verifier wrote on its way to the refusal. */
+  readonly log?: string;
 }
 
 export type Result<T, E = Fault> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: E };

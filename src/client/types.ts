@@ -873,6 +873,7 @@ export interface Problem {
   readonly index: number | null;
   readonly expected: string | null;
   readonly actual: string | null;
+  readonly log: string | null;
   readonly profile: string | null;
   readonly kernel: string | null;
   readonly strictness: 'safe' | 'linux' | null;

@@ -1,4 +1,5 @@
 import { err, ok, type Result } from '../base/index.ts';
+import { kernelBtf } from '../image/index.ts';
 import { ATTACHMENT_UNKNOWN, kernelView, RULES, readSysctl, refuse } from '../registry/index.ts';
 import { pokeView, siteView, wireAddress } from './answers.ts';
 import { attachmentAnswer } from './attachment-answer.ts';
@@ -31,6 +32,7 @@ import { solvePlan } from './solve.ts';
 import { listSymbols, oneSymbol } from './symbols.ts';
 import { taskCalls } from './tasks.ts';
 import { force, startTransitionWorker } from './transitions.ts';
+import { Verifications } from './verifications.ts';
 import { setSysctl } from './views.ts';
 
 function imageView(kernel: Kernel): ImageView {
@@ -135,7 +137,8 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
   const explorations = new Explorations(kernel);
   const reaper = new SessionReaper(kernel);
   const stopWorkers = [startTransitionWorker(kernel), startOptimizer(kernel), () => reaper.stop()];
-  const programRuns = new ProgramRuns(kernel.clock);
+  const runs = new ProgramRuns(kernel.clock);
+  const verifications = new Verifications(kernel.clock, () => kernelBtf(kernel.world.image)?.bytes);
   return {
     reset: (caller, all) => reset(kernel, caller, all),
     ...readCalls(kernel),
@@ -145,7 +148,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     force: (caller, id) => force(kernel, caller, id),
     ...taskCalls(kernel),
     ...sessionCalls(kernel, reaper),
-    ...programCalls(kernel, programRuns, mapTurn),
+    ...programCalls(kernel, { runs, verifications, turn: mapTurn }),
     ...mapCalls(kernel, mapTurn),
     ...moduleCalls(kernel),
     detach: (caller, id, detachOptions) => detach(kernel, caller, id, detachOptions),
@@ -178,7 +181,8 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
       await waitForKprobeOptimizer(kernel);
       await kernel.mutex.run({ client: 'service', what: 'drain' }, () => undefined);
       await calls.close();
-      await programRuns.close();
+      await runs.close();
+      await verifications.close();
       await durable?.close();
     },
     poisoned: () => kernel.violation,

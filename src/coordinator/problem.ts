@@ -19,6 +19,7 @@ export function toProblem(world: World, fault: Fault): Problem {
     index: fault.index ?? null,
     expected: fault.expected ?? null,
     actual: fault.actual ?? null,
+    log: fault.log ?? null,
     profile: world.image.profile.name,
     kernel: world.kernel,
     strictness: world.strictness,

@@ -9,5 +9,5 @@ invariant(port !== null, 'program-run-worker.ts runs as a worker');
 const post = (message: FromRunWorker): void => port.postMessage(message);
 port.on('message', (run: ProgramRun) => {
   post({ kind: 'began' });
-  post({ kind: 'done', result: runProgramHere(run) });
+  post({ kind: 'done', answer: runProgramHere(run) });
 });

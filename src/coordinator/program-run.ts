@@ -16,6 +16,7 @@ import {
   mapIntoSpace,
   type PreparedBpf,
   prepareRawBpf,
+  prepareVerifiedBpf,
   programMemory,
   RUN_CALLX,
   RUN_CODE,
@@ -33,6 +34,8 @@ import type { ProgramRunAnswer } from './service-programs.ts';
 export interface RunnableProgram {
   /** Hex. */
   readonly bytecode: string;
+  /** Of what a verifier has made of a program, which the bytecode then is. */
+  readonly stackDepths?: readonly number[];
   /** In the order in which the instructions count them; the contents are in {@link ProgramRun.maps}. */
   readonly maps: readonly Omit<RunMap, 'pages'>[];
   /** Of struct bpf_prog. */
@@ -69,8 +72,9 @@ const TASK = { pid: 0, tgid: 0, uid: 0, gid: 0, comm: 'swapper/0', address: 0xff
  */
 const UNWIND: BpfHelper = { id: 5, name: 'unwind', run: ({ args }) => args[0] };
 
-function prepared({ bytecode, maps }: RunnableProgram): PreparedBpf {
-  const made = prepareRawBpf(fromHex(bytecode) ?? new Uint8Array(), maps);
+function prepared({ bytecode, stackDepths, maps }: RunnableProgram): PreparedBpf {
+  const bytes = fromHex(bytecode) ?? new Uint8Array();
+  const made = stackDepths === undefined ? prepareRawBpf(bytes, maps) : prepareVerifiedBpf(bytes, stackDepths, maps);
   invariant(made.ok, 'only loaded programs are run');
   return made.value;
 }

@@ -14,6 +14,7 @@ import {
   preparedProgram,
   programUnknown,
   reachable,
+  verificationJob,
 } from '../registry/index.ts';
 import { announcePokes } from './announce-pokes.ts';
 import type { Command, CommandTurn } from './command.ts';
@@ -32,6 +33,7 @@ import type {
   ProgramRunRequest,
   ProgramView,
 } from './service-programs.ts';
+import type { Verifications } from './verifications.ts';
 
 /** Budgets of a run: what is taken when the caller says nothing, and the most that it may ask for. */
 const INSTRUCTIONS = { default: 10_000_000, max: 1_000_000_000 } as const;
@@ -129,18 +131,44 @@ function programRun(kernel: Kernel, program: BpfProgram, request: ProgramRunRequ
   };
 }
 
-const runnable = ({ bytecode, maps, prog }: BpfProgram): RunnableProgram => ({ bytecode, maps, prog });
+const runnable = ({ bytecode, verified, maps, prog }: BpfProgram): RunnableProgram =>
+  verified === undefined
+    ? { bytecode, maps, prog }
+    : { bytecode: verified.code, stackDepths: verified.stackDepths, maps, prog };
 
 const capped = (asked: number | undefined, limit: { readonly default: number; readonly max: number }): number =>
   Math.min(asked ?? limit.default, limit.max);
 
-export function programCalls(kernel: Kernel, runs: ProgramRuns, turn: MapTurn): ProgramCalls {
+/** Verified beside the kernel's commands, then loaded by one. */
+async function loadProgram(
+  kernel: Kernel,
+  verifications: Verifications,
+  caller: Caller,
+  request: LoadProgramRequest,
+): Promise<Result<ProgramView>> {
+  const identity = { id: '', client: caller.client, tenant: caller.tenant, nowMs: kernel.clock.now() };
+  const job = verificationJob(kernel.world, kernel.state, request, identity);
+  if (!job.ok) return reject(kernel, caller, { program: 'loaded' }, job.fault);
+  if (job.value === undefined) return kernel.execute(LOAD_PROGRAM, caller, request);
+  const verified = await verifications.verify(job.value);
+  if (!verified.ok) return reject(kernel, caller, { program: 'loaded' }, verified.fault);
+  return kernel.execute(LOAD_PROGRAM, caller, { ...request, verified: verified.value });
+}
+
+/** The threads and turns beside the kernel's commands. */
+export interface ProgramThreads {
+  readonly runs: ProgramRuns;
+  readonly verifications: Verifications;
+  readonly turn: MapTurn;
+}
+
+export function programCalls(kernel: Kernel, { runs, verifications, turn }: ProgramThreads): ProgramCalls {
   const viewOf = <T>(caller: Caller, id: string, view: (program: BpfProgram) => T): Result<T> => {
     const program = own(kernel, caller, id);
     return program.ok ? ok(view(program.value)) : program;
   };
   return {
-    loadProgram: (caller, request) => kernel.execute(LOAD_PROGRAM, caller, request),
+    loadProgram: (caller, request) => loadProgram(kernel, verifications, caller, request),
     unloadProgram: (caller, id) => kernel.execute(UNLOAD_PROGRAM, caller, { id }),
     programs: (caller, page) => {
       const mine = [...kernel.state.programs.values()].filter(({ id }) => own(kernel, caller, id).ok);

@@ -155,6 +155,18 @@ export const RUNS_BUSY: Rule = {
   remedies: ['Try again after the time in Retry-After.'],
 };
 
+export const VERIFICATIONS_BUSY: Rule = {
+  id: 'program.verifications-busy',
+  title: 'Too many programs wait to be verified',
+  errno: 'EAGAIN',
+  what: 'A program is refused because 256 are waiting for the verifier, or because its thread ended.',
+  why: 'Programs are verified one after the other in a thread of their own; a queue without a bound would only move the waiting into memory.',
+  linux: OURS,
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Try again after the time in Retry-After.'],
+};
+
 const TEXT_MUTEX_RULES: readonly Rule[] = [
   {
     id: 'text-mutex.queue-full',
@@ -275,6 +287,7 @@ export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
     CALL_ARGUMENT,
     CALL_PROTOTYPE,
     RUNS_BUSY,
+    VERIFICATIONS_BUSY,
     ...CALL_DATA_RULES,
     ...EXPLORATION_RULES,
     ...TEXT_MUTEX_RULES,

@@ -191,6 +191,8 @@ export interface Problem {
   readonly index: number | null;
   readonly expected: string | null;
   readonly actual: string | null;
+  /** The verifier's log, when it refused. */
+  readonly log: string | null;
   readonly profile: string;
   readonly kernel: string;
   readonly strictness: Strictness;

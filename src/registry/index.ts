@@ -69,6 +69,7 @@ export type {
   TaskFrame,
   TaskKind,
   TaskRunState,
+  VerifiedProgram,
 } from './model/state.ts';
 export {
   decideModuleLoad,
@@ -93,11 +94,12 @@ export {
   preparedProgram,
   programUnknown,
 } from './program/load.ts';
+export { runVerification, type VerificationJob, verificationJob, verifiedProgram } from './program/verify.ts';
 export { RULES } from './rules/index.ts';
 export { KERNEL_UNSETTLED } from './rules/kernel.ts';
 export { MAP_ELEMENT } from './rules/map.ts';
 export { MODULE_UNKNOWN } from './rules/module.ts';
-export { programFault } from './rules/program.ts';
+export { programFault, VERIFICATION_BUDGET } from './rules/program.ts';
 export {
   ATTACHMENT_NOT_YOURS,
   ATTACHMENT_UNKNOWN,

@@ -53,6 +53,7 @@ export function problemDocument(fault: Fault, context: ProblemContext): ProblemD
     index: fault.index ?? null,
     expected: fault.expected ?? null,
     actual: fault.actual ?? null,
+    log: fault.log ?? null,
     profile: image?.profile ?? null,
     kernel: image?.kernel ?? null,
     strictness: image?.strictness ?? null,

@@ -24,7 +24,12 @@ export function httpStatus(fault: Pick<Fault, 'errno' | 'rule'>): number {
   if (isEdgeRule(fault.rule)) return edgeStatus(fault.rule);
   if (fault.rule.startsWith('quota.')) return 429;
   // A program that does not load is a request that cannot be processed, whatever the errno.
-  if (/^bpf\.(?:insn|jit|program|helper|object)\.|^bpf\.map\.(?:attributes|reference)$/.test(fault.rule)) return 422;
+  if (
+    /^bpf\.verifier(?:\.|$)|^bpf\.(?:insn|jit|program|helper|object)\.|^bpf\.map\.(?:attributes|reference)$/.test(
+      fault.rule,
+    )
+  )
+    return 422;
   return BY_RULE[fault.rule] ?? BY_ERRNO[fault.errno] ?? 422;
 }
 

@@ -48,6 +48,7 @@ async function ask<T>(method: string, path: string, body?: unknown): Promise<Ans
 }
 
 const EXIT = '9500000000000000';
+const RETURN_0 = `b700000000000000${EXIT}`;
 const RETURN_7 = `b700000007000000${EXIT}`;
 const LOOP = '0500ffff00000000';
 
@@ -124,7 +125,7 @@ describe('programs over HTTP', () => {
   });
 
   it('become the entry of a link, and go when nobody runs them', async () => {
-    const program = await load('fentry', RETURN_7, { attachTo: 'tcp_set_state' });
+    const program = await load('fentry', RETURN_0, { attachTo: 'tcp_set_state' });
     const attached = await ask<AttachAnswer>('POST', '/v1/attachments', {
       kind: 'fentry',
       target: 'tcp_set_state',

@@ -296,6 +296,7 @@ function problemOf(f: Fault): Problem {
     index: f.index ?? null,
     expected: f.expected ?? null,
     actual: f.actual ?? null,
+    log: f.log ?? null,
     profile: 'max',
     kernel: '6.12',
     strictness: 'safe',

@@ -54,6 +54,8 @@ export const PROGRAM_CASES: Readonly<Record<string, RuleCase>> = {
   'bpf.jit.unresolved': { refuse: bytecode(`18110000010000000000000000000000${EXIT}`) },
   'bpf.jit.no-tail-call': { refuse: bytecode(`850000000c000000${EXIT}`) },
   'bpf.jit.jump-range': { refuse: bytecode(longJump) },
+  // r0 = r2: nothing is in it.
+  'bpf.verifier': { refuse: bytecode(`bf20000000000000${EXIT}`, 'fentry') },
   'program.unknown': { refuse: (lab) => lab.refused('fentry', F, {}, 'test', 'prog_none') },
   'program.type': {
     refuse: (lab) => lab.refused('fexit', F, {}, 'test', loaded(lab, { type: 'fentry', bytecode: RETURN_0 })),

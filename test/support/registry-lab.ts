@@ -1,7 +1,7 @@
 /** The registry alone: decisions are carried out on a text of their own, without textpoke, mutex or coordinator. */
 
 import { type Fault, fromHex, toHex } from '../../src/base/index.ts';
-import type { KernelImage } from '../../src/image/index.ts';
+import { type KernelImage, kernelBtf } from '../../src/image/index.ts';
 import {
   type Attachment,
   type AttachRequest,
@@ -30,6 +30,7 @@ import {
   OverlayText,
   ownedBytes,
   readOnly,
+  runVerification,
   type SiteFacts,
   type Strictness,
   siteFacts,
@@ -37,6 +38,8 @@ import {
   type TaskChange,
   type TaskRequest,
   type Txn,
+  verificationJob,
+  verifiedProgram,
   type World,
   worldOf,
 } from '../../src/registry/index.ts';
@@ -132,7 +135,17 @@ export class RegistryLab {
   loadProgram(request: LoadProgramRequest): ReturnType<typeof decideLoadProgram> {
     const identity = { id: `prog_${this.#next}`, client: 'test', tenant: 'default', nowMs: this.#next * 1000 };
     this.#next += 1;
-    return this.#take(decideLoadProgram(this.world, this.state, this.text, { request, identity }));
+    const job = verificationJob(this.world, this.state, request, identity);
+    if (!job.ok || job.value === undefined)
+      return this.#take(decideLoadProgram(this.world, this.state, this.text, { request, identity }));
+    const types = kernelBtf(this.world.image)?.types;
+    const verified = verifiedProgram(runVerification(job.value, types));
+    if (!verified.ok) {
+      const outcome = { kind: 'refused', fault: verified.fault } as const;
+      return { outcome, state: this.state, ops: [], warnings: [], replaced: [] };
+    }
+    const loaded = { ...request, verified: verified.value };
+    return this.#take(decideLoadProgram(this.world, this.state, this.text, { request: loaded, identity }));
   }
 
   unloadProgram(id: string): ReturnType<typeof decideUnloadProgram> {

@@ -41,6 +41,8 @@ export interface BtfBase {
   readonly count: number;
   /** Bytes of strings. */
   readonly strings: number;
+  /** The section, of what is indexed. */
+  readonly bytes?: Uint8Array;
 }
 
 const BASES = new WeakMap<BtfFunctions, BtfBase>();
@@ -94,6 +96,6 @@ export function btfFunctions(bytes: Uint8Array, index: BtfIndex): BtfFunctions {
     },
     struct: (tag) => findStruct(types, index.typeStart.length, tag),
   };
-  BASES.set(functions, { types, count: index.typeStart.length, strings: layout.stringsEnd - layout.strings });
+  BASES.set(functions, { types, bytes, count: index.typeStart.length, strings: layout.stringsEnd - layout.strings });
   return functions;
 }

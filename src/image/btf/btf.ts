@@ -12,6 +12,8 @@ export interface Btf {
   readonly types: BtfTypes;
   /** Ids, void included. */
   readonly count: number;
+  /** The section, for who hands it on; undefined for what was read just now. */
+  readonly bytes?: Uint8Array;
 }
 
 /** Reads a .BTF. Faults: EINVAL `image.malformed`, with the place in the section. */

@@ -17,6 +17,8 @@ export interface PreparedBpf {
   readonly xlated: BpfText;
   /** Where each slot of the source, and its end, begins in the translated code. */
   readonly startOf: Int32Array;
+  /** Bytes of stack of each function, where a verifier has found them. */
+  readonly stackDepths?: readonly number[];
 }
 
 export const moved = (functions: readonly BpfFunction[], startOf: Int32Array): readonly BpfFunction[] =>
@@ -34,6 +36,22 @@ export function prepareRawBpf(bytes: Uint8Array, maps: readonly MapReference[] =
   const resolved = resolveMaps(code.value, maps);
   if (!resolved.ok) return resolved;
   return prepareBpf({ code: resolved.value, functions: functions.value });
+}
+
+/** Reads what a verifier has made of a program. Faults are those of `resolveMaps` and `fixUpBpf`. */
+export function prepareVerifiedBpf(
+  bytes: Uint8Array,
+  stackDepths: readonly number[],
+  maps: readonly MapReference[] = [],
+): Result<PreparedBpf> {
+  const code = decodeBpf(bytes, { allowsInternal: true });
+  if (!code.ok) return code;
+  const functions = layOutBpf(code.value);
+  if (!functions.ok) return functions;
+  const resolved = resolveMaps(code.value, maps);
+  if (!resolved.ok) return resolved;
+  const prepared = prepareBpf({ code: resolved.value, functions: functions.value });
+  return prepared.ok ? ok({ ...prepared.value, stackDepths }) : prepared;
 }
 
 /** Makes decoded code fit for the compiler; 64-bit immediates are resolved and bounds are checked, if at all, before it comes here. */
@@ -55,11 +73,15 @@ export interface JitedBpf extends CompiledBpf {
 }
 
 /** Compiles a prepared program. Faults are those of `blindConstants` and `compileBpf`. */
-export function jitBpf({ xlated }: Pick<PreparedBpf, 'xlated'>, request: JitRequest): Result<JitedBpf> {
+export function jitBpf(
+  { xlated, stackDepths }: Pick<PreparedBpf, 'xlated' | 'stackDepths'>,
+  request: JitRequest,
+): Result<JitedBpf> {
   const { blind, ...rest } = request;
   const text = blind === undefined ? ok(xlated) : blinded(xlated, blind);
   if (!text.ok) return text;
-  const compiled = compileBpf({ ...rest, ...text.value });
+  const depths = stackDepths === undefined ? {} : { stackDepths };
+  const compiled = compileBpf({ ...rest, ...depths, ...text.value });
   return compiled.ok ? ok({ ...compiled.value, text: text.value }) : compiled;
 }
 

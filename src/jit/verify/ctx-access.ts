@@ -2,6 +2,7 @@ import { BTF_KIND, type BtfTypes, stripBtf } from '../../image/index.ts';
 import { isRecord, tagFlags } from './btf-walk.ts';
 import type { Env } from './env.ts';
 import { MAYBE_NULL, PTR_TRUSTED } from './reg.ts';
+import type { VerifyTarget } from './request.ts';
 import type { Range } from './state.ts';
 
 const K = BTF_KIND;
@@ -66,7 +67,7 @@ const kindName = (btf: BtfTypes, id: number): string => KIND_NAMES[btf.kind(id)]
 /** What the hook may answer; undefined: anything, or nothing (bpf_lsm_get_retval_range). */
 export function lsmRange(env: Env): Range | undefined {
   const { btf, target } = env.request;
-  if (btf === undefined || target === undefined) return undefined;
+  if (btf === undefined || target?.btfId === undefined) return undefined;
   if (btf.sizeOrType(btf.sizeOrType(target.btfId)) === 0) return undefined;
   return BOOL_HOOKS.has(target.name) ? { min: 0, max: 1 } : { min: -MAX_ERRNO, max: 0 };
 }
@@ -164,16 +165,26 @@ function pointerValue(
   return { kind: 'pointer', btfId: bare, flags };
 }
 
+/** Of a function without types: as many numbers as it has words, and its result for who may see it. Of no function: nothing. */
+function untypedAccess(env: Env, target: VerifyTarget | undefined, access: Access): CtxValue {
+  const { type } = env.request;
+  const seesResult = type === 'fexit' || type === 'fmod_ret' || type === 'lsm';
+  const index = access.off / 8;
+  if (target !== undefined && index < target.words + (seesResult ? 1 : 0)) return SCALAR;
+  env.log.say(`func '${target?.name ?? ''}' doesn't have ${index + 1}-th argument\n`);
+  return refuseAccess(env, access);
+}
+
 /** btf_ctx_access (kernel/bpf/btf.c, 6.12): the context is the function's arguments, 8 bytes each. */
 function btfAccess(env: Env, access: Access): CtxValue {
   const { off, size } = access;
   const { btf, target } = env.request;
-  if (btf === undefined || target === undefined) return SCALAR;
-  const { name } = target;
+  const name = target?.name ?? '';
   if (off % 8 !== 0) {
     env.log.say(`func '${name}' offset ${off} is not multiple of 8\n`);
     return refuseAccess(env, access);
   }
+  if (btf === undefined || target?.btfId === undefined) return untypedAccess(env, target, access);
   const proto = btf.sizeOrType(target.btfId);
   const count = btf.vlen(proto);
   const arg = argumentAt(btf, proto, off);

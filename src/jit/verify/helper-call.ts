@@ -144,7 +144,8 @@ function refine(env: Env, reg: RegDraft, { prototype, sizeMax }: CallMeta): void
       syncBounds(reg);
       return;
     case FUNC.get_smp_processor_id: {
-      const last = (env.request.cpus ?? 1) - 1;
+      if (env.request.cpus === undefined) return;
+      const last = env.request.cpus - 1;
       reg.umin = reg.smin = 0n;
       reg.umax = reg.smax = BigInt(last);
       reg.u32min = reg.s32min = 0;

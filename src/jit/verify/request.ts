@@ -14,8 +14,10 @@ export type VerifiedType = HelperProgramType;
 /** The function that a program is for. */
 export interface VerifyTarget {
   readonly name: string;
-  /** Its FUNC in the kernel's BTF. */
-  readonly btfId: number;
+  /** Its FUNC in the kernel's BTF; undefined for a function of a module, whose types are not here. */
+  readonly btfId?: number;
+  /** Words that its arguments take. */
+  readonly words: number;
 }
 
 export interface VerifyRequest {

@@ -20,9 +20,8 @@ function rangeOf(env: Env): Range | undefined {
 
 const isVoidHook = (env: Env): boolean => {
   const { btf, target, type } = env.request;
-  return (
-    type === 'lsm' && btf !== undefined && target !== undefined && btf.sizeOrType(btf.sizeOrType(target.btfId)) === 0
-  );
+  if (type !== 'lsm' || btf === undefined || target?.btfId === undefined) return false;
+  return btf.sizeOrType(btf.sizeOrType(target.btfId)) === 0;
 };
 
 /** check_return_code: what is in R0 when the program ends. */

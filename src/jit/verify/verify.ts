@@ -33,6 +33,8 @@ export interface Verification {
 /** Why it was refused, with the log up to there. */
 export interface Refusal extends Fault {
   readonly log: string;
+  /** The limit of instructions was reached. */
+  readonly isTooLarge?: boolean;
 }
 
 function startState(): State {
@@ -81,7 +83,7 @@ function run(request: VerifyRequest): Result<Verification, Refusal> {
     checkMaxStackDepth(env);
   } catch (error) {
     if (!(error instanceof Rejected)) throw error;
-    if (env.log.level > 0) env.log.say(statsText(statsOf(env)));
+    if (env.log.level > 0 || env.processed > env.limit) env.log.say(statsText(statsOf(env)));
     return err({
       errno: error.errno,
       rule: 'bpf.verifier',
@@ -89,6 +91,7 @@ function run(request: VerifyRequest): Result<Verification, Refusal> {
       linux: LINUX,
       index: env.insn,
       log: env.log.text,
+      isTooLarge: env.processed > env.limit,
     });
   }
   if (env.log.level > 0) env.log.say(statsText(statsOf(env)));
@@ -112,5 +115,7 @@ export function verifyBpf(request: VerifyRequest): Result<Verification, Refusal>
   if (request.logLevel === 2) return run(request);
   const quick = run({ ...request, logLevel: 0 });
   if (quick.ok || request.logLevel === 0) return quick;
+  // Of a million instructions the log would have the last, and take as long again.
+  if (quick.fault.isTooLarge) return quick;
   return run(request);
 }

@@ -4,8 +4,9 @@
  * request is undone by forgetting it.
  */
 import type { Map as ImmutableMap, Set as ImmutableSet, OrderedSet } from 'immutable';
-import type { BpfMap, ProgramMap } from '../maps/state.ts';
+import type { BpfMap } from '../maps/state.ts';
 import type { LoadedModule } from './loaded-module.ts';
+import type { BpfProgram } from './program.ts';
 import type { OwnerKind, RequestTarget } from './request.ts';
 
 /** A dyn_ftrace record: one per ftrace site that was ever touched. */
@@ -145,26 +146,7 @@ export interface TrampLink {
 
 export type BpfProgramType = 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'lsm' | 'kprobe';
 
-/** A loaded program, struct bpf_prog. */
-export interface BpfProgram {
-  readonly id: string;
-  readonly name: string;
-  readonly type: BpfProgramType;
-  /** The function that it was loaded for. */
-  readonly attachTo: string | undefined;
-  readonly client: string;
-  readonly tenant: string;
-  readonly sinceMs: number;
-  /** Hex, 8 bytes an instruction: all that it is; instructions and machine code follow from it. */
-  readonly bytecode: string;
-  readonly insns: number;
-  /** Maps that it was loaded with, in the order in which its instructions count them. */
-  readonly maps: readonly ProgramMap[];
-  /** Address of struct bpf_prog. */
-  readonly prog: bigint;
-  /** Its machine code in the arena; undefined for a program that does not run in the kernel. */
-  readonly image: { readonly at: number; readonly size: number } | undefined;
-}
+export type { BpfProgram, VerifiedProgram } from './program.ts';
 
 export interface BpfTrampoline {
   /** Offset of the traced function's symbol. */

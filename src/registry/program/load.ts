@@ -7,8 +7,10 @@ import {
   type JitedBpf,
   jitBpf,
   jitBpfForFunction,
+  type MapReference,
   type PreparedBpf,
   prepareRawBpf,
+  prepareVerifiedBpf,
   RUN_CALLX,
   RUN_CODE,
   runHelper,
@@ -19,7 +21,7 @@ import { allLinks, bpfOpsFunc } from '../bpf/trampoline.ts';
 import { type DecisionOf, guarded, refused } from '../decision.ts';
 import { programMaps, withoutProgram } from '../maps/program-maps.ts';
 import type { AttachIdentity } from '../model/request.ts';
-import type { BpfProgram, BpfProgramType, KernelState } from '../model/state.ts';
+import type { BpfProgram, BpfProgramType, KernelState, VerifiedProgram } from '../model/state.ts';
 import { PROGRAM_IN_USE, PROGRAM_LIMIT, PROGRAM_TYPE, PROGRAM_UNKNOWN, programFault } from '../rules/program.ts';
 import { refuse } from '../rules/rule.ts';
 import { Txn } from '../txn.ts';
@@ -43,6 +45,8 @@ export interface LoadProgramRequest {
   readonly name?: string;
   /** Ids of the maps that instructions name by their place in this list (BPF_PSEUDO_MAP_IDX). */
   readonly maps?: readonly string[];
+  /** What the verifier made of it: without it only programs of type `raw` are loaded. */
+  readonly verified?: VerifiedProgram;
 }
 
 export type ProgramDecision = DecisionOf<{ readonly program: BpfProgram }>;
@@ -50,11 +54,20 @@ export type ProgramDecision = DecisionOf<{ readonly program: BpfProgram }>;
 const PREPARED = new WeakMap<BpfProgram, PreparedBpf>();
 const JITED = new WeakMap<BpfProgram, JitedBpf>();
 
+const prepare = (
+  bytecode: string,
+  verified: VerifiedProgram | undefined,
+  maps: readonly MapReference[],
+): Result<PreparedBpf> =>
+  verified === undefined
+    ? prepareRawBpf(fromHex(bytecode) ?? new Uint8Array(), maps)
+    : prepareVerifiedBpf(fromHex(verified.code) ?? new Uint8Array(), verified.stackDepths, maps);
+
 /** The program as instructions: computed from its bytecode, kept while it is loaded. */
 export function preparedProgram(program: BpfProgram): PreparedBpf {
   const known = PREPARED.get(program);
   if (known !== undefined) return known;
-  const prepared = prepareRawBpf(fromHex(program.bytecode) ?? new Uint8Array(), program.maps);
+  const prepared = prepare(program.bytecode, program.verified, program.maps);
   invariant(prepared.ok, () => `${program.id} was loaded and cannot be read`);
   PREPARED.set(program, prepared.value);
   return prepared.value;
@@ -117,7 +130,9 @@ function loaded(txn: Txn, request: LoadProgramRequest, identity: AttachIdentity)
   const bytes = fromHex(request.bytecode) ?? new Uint8Array();
   const maps = programMaps(txn, request.maps ?? [], identity);
   if (!maps.ok) return maps;
-  const prepared = prepareRawBpf(bytes, maps.value);
+  const { verified } = request;
+  invariant(verified !== undefined || !isInstalled(request.type), 'what runs in the kernel has been verified');
+  const prepared = prepare(request.bytecode, verified, maps.value);
   if (!prepared.ok) return err(programFault(prepared.fault));
   const kind = { type: request.type, maps: maps.value };
   const trial = compile(txn.world, prepared.value, kind, txn.arena.next);
@@ -139,6 +154,7 @@ function loaded(txn: Txn, request: LoadProgramRequest, identity: AttachIdentity)
     tenant: identity.tenant,
     sinceMs: identity.nowMs,
     bytecode: request.bytecode,
+    verified,
     insns: bytes.length / BPF_INSN_SIZE,
     maps: maps.value,
     prog: dataObject(txn, BPF_PROG_SIZE),

@@ -155,6 +155,32 @@ const JIT_RULES: readonly Rule[] = [
   },
 ];
 
+/** What the verifier refuses; its own words are in the detail and in the log. */
+const VERIFIER_RULE: Rule = {
+  ...common,
+  id: 'bpf.verifier',
+  title: 'The verifier cannot see that the program is safe',
+  errno: 'EACCES',
+  what: 'A program of any type but `raw` is refused because on some path it reads or writes what is not its own, uses a register that nothing is in, gives a helper what it does not take, keeps a reference, returns what its type may not, or (EINVAL, E2BIG) does not end as far as can be seen. The errno is the one of Linux.',
+  why: 'It would run in the kernel, on whatever calls the function that it is attached to.',
+  linux: 'bpf_check, kernel/bpf/verifier.c (6.12)',
+  remedies: [
+    'The last lines of the `log` say at which instruction, with what is known of the registers.',
+    'Name the function in `attachTo`: without it a program may not read its context.',
+  ],
+};
+
+export const VERIFICATION_BUDGET: Rule = {
+  ...common,
+  id: 'bpf.verifier.budget',
+  title: 'Verifying takes too long',
+  errno: 'E2BIG',
+  what: 'A program is refused because the verifier did not come to an end within its time.',
+  why: 'Paths multiply with branches; the kernel’s own limit, a million instructions looked at, is kept as well.',
+  linux: 'no counterpart: Linux has no limit of time, and checks for signals',
+  remedies: ['Make loops shorter, or use bpf_loop.'],
+};
+
 export const PROGRAM_UNKNOWN: Rule = {
   ...common,
   id: 'program.unknown',
@@ -205,6 +231,8 @@ export const PROGRAM_LIMIT: Rule = {
 export const PROGRAM_RULES: readonly Rule[] = [
   ...INSN_RULES,
   ...JIT_RULES,
+  VERIFIER_RULE,
+  VERIFICATION_BUDGET,
   PROGRAM_UNKNOWN,
   PROGRAM_TYPE,
   PROGRAM_IN_USE,

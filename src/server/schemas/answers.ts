@@ -98,6 +98,9 @@ export const Problem = Type.Object(
     index: nullable(Type.Integer({ description: 'The failing element of a request for several sites' })),
     expected: nullable(HexBytes),
     actual: nullable(HexBytes),
+    log: nullable(
+      Type.String({ description: 'What the BPF verifier wrote, as the kernel does, when it refused a program' }),
+    ),
     profile: nullable(Type.String()),
     kernel: nullable(Type.String()),
     strictness: nullable(StrictnessWord),

@@ -1,0 +1,64 @@
+import { type BpfCode, type BpfFunction, type Insn, ISA, insnNamed, jumpTarget } from '../bpf/index.ts';
+import { type Patch, type Rewritten, rewriteBpf } from '../rewrite/code-builder.ts';
+import type { Verification } from './verify.ts';
+
+const JA = insnNamed('ja');
+const EVERY_INSN = Uint8Array.from(ISA, () => 1);
+
+/** Loads by their place in ISA: the same one that reads 0 where there is no memory. */
+const PROBES: readonly (Insn | undefined)[] = ISA.map(({ name, meaning }) =>
+  meaning.kind === 'load' && !meaning.isProbe ? insnNamed(`probe ${name}`) : undefined,
+);
+
+/** Jumps of which only one side is ever taken become that side; what no path leads to goes (opt_hard_wire_dead_code_branches, opt_remove_dead_code). */
+function removeDead(code: BpfCode, { seen, probes }: Pick<Verification, 'seen' | 'probes'>): Rewritten | undefined {
+  return rewriteBpf(code, EVERY_INSN, (_, slot, patch) => {
+    if (seen[slot] === 0) return true;
+    const insn = ISA[code.insn[slot] as number] as Insn;
+    if (insn.meaning.kind === 'jump') return hardWire(code, slot, seen, patch);
+    const probe = probes[slot] === 1 ? PROBES[insn.index] : undefined;
+    if (probe === undefined) return false;
+    patch.emit(probe, code.dst[slot] as number, code.src[slot] as number, code.off[slot] as number, 0);
+    return true;
+  });
+}
+
+function hardWire(code: BpfCode, slot: number, seen: Uint8Array, patch: Patch): boolean {
+  const target = jumpTarget(code, slot) as number;
+  if (seen[slot + 1] === 0 && target !== slot + 1) patch.jump(JA, 0, 0, 0);
+  else if (seen[target] !== 0) return false;
+  return true;
+}
+
+/** Jumps to the next instruction (opt_remove_nops). */
+const removeNops = (code: BpfCode): Rewritten | undefined =>
+  rewriteBpf(code, EVERY_INSN, (_, slot) => code.insn[slot] === JA.index && code.off[slot] === 0);
+
+export interface VerifiedCode {
+  readonly code: BpfCode;
+  /** Of what is left of each, with the bytes of stack that it uses. */
+  readonly functions: readonly BpfFunction[];
+  readonly stackDepths: readonly number[];
+}
+
+/**
+ * The program as the kernel's verifier leaves it, but for what `fixUpBpf` does: without what no path leads to, and with loads through pointers
+ * that may be wild made ones that fault to 0 (convert_ctx_accesses, kernel/bpf/verifier.c, 6.12).
+ */
+export function rewriteVerified(
+  code: BpfCode,
+  functions: readonly BpfFunction[],
+  verification: Pick<Verification, 'seen' | 'probes' | 'stackDepths'>,
+): VerifiedCode {
+  const alive = removeDead(code, verification);
+  const dense = alive === undefined ? undefined : removeNops(alive.code);
+  if (alive === undefined || dense === undefined) return { code, functions, stackDepths: verification.stackDepths };
+  const place = (slot: number): number => dense.startOf[alive.startOf[slot] as number] as number;
+  const left = functions
+    .map(({ start, end }, index) => ({
+      range: { start: place(start), end: place(end) },
+      depth: verification.stackDepths[index] ?? 0,
+    }))
+    .filter(({ range }) => range.end > range.start);
+  return { code: dense.code, functions: left.map(({ range }) => range), stackDepths: left.map(({ depth }) => depth) };
+}

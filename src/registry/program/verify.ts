@@ -1,0 +1,64 @@
+import { err, fromHex, ok, type Result } from '../../base/index.ts';
+import { type BtfTypes, kernelBtf } from '../../image/index.ts';
+import {
+  type MapSpec,
+  type Refusal,
+  type VerifiedBytes,
+  type VerifiedType,
+  type VerifyTarget,
+  verifyBytes,
+} from '../../jit/index.ts';
+import { programMaps } from '../maps/program-maps.ts';
+import type { AttachIdentity } from '../model/request.ts';
+import type { KernelState, VerifiedProgram } from '../model/state.ts';
+import { programFault } from '../rules/program.ts';
+import type { World } from '../world.ts';
+import type { LoadProgramRequest } from './load.ts';
+
+/** What the verifier is asked, in plain data, so that a thread can be. */
+export interface VerificationJob {
+  /** Hex. */
+  readonly bytecode: string;
+  readonly type: VerifiedType;
+  readonly target?: VerifyTarget;
+  readonly maps: readonly MapSpec[];
+}
+
+const WORD = 8;
+
+/** The function that a program is for, as its context is made of its arguments; undefined for a name that BTF does not know. */
+function targetOf({ image }: World, name: string): VerifyTarget | undefined {
+  const prototype = image.btf?.prototype(name);
+  const id = image.btf?.id(name);
+  if (prototype === undefined || id === undefined) return undefined;
+  const words = prototype.params.reduce((sum, { size }) => sum + Math.max(1, Math.ceil(size / WORD)), 0);
+  const isKernels = id < (kernelBtf(image)?.count ?? 0);
+  return { name, words, ...(isKernels ? { btfId: id } : {}) };
+}
+
+/** What to ask of a program that is loaded; undefined for one that may do anything, since it never runs in the kernel. */
+export function verificationJob(
+  world: World,
+  state: Pick<KernelState, 'maps'>,
+  request: LoadProgramRequest,
+  identity: AttachIdentity,
+): Result<VerificationJob | undefined> {
+  const { type, bytecode, attachTo } = request;
+  if (type === 'raw') return ok(undefined);
+  const maps = programMaps(state, request.maps ?? [], identity);
+  if (!maps.ok) return maps;
+  const target = attachTo === undefined ? undefined : targetOf(world, attachTo);
+  const specs = maps.value.map(({ spec }) => spec);
+  return ok({ bytecode, type, maps: specs, ...(target === undefined ? {} : { target }) });
+}
+
+/** The job, done where it is asked. */
+export const runVerification = (job: VerificationJob, btf: BtfTypes | undefined): Result<VerifiedBytes, Refusal> =>
+  verifyBytes({ ...job, bytes: fromHex(job.bytecode) ?? new Uint8Array(), logLevel: 1 }, btf);
+
+/** What came of it, as a load request takes it; a refusal has its rule's page and the verifier's log. */
+export function verifiedProgram(answer: Result<VerifiedBytes, Refusal>): Result<VerifiedProgram> {
+  if (!answer.ok) return err(programFault(answer.fault));
+  const { code, stackDepths } = answer.value;
+  return ok({ code, stackDepths });
+}
