@@ -52,6 +52,8 @@ export interface AppOptions {
 }
 
 const BODY_BYTES = 1 << 20;
+/** How long a request may take to arrive: a client that dribbles keeps a socket for no longer. */
+const ARRIVAL_MS = { headers: 15_000, request: 30_000, checkedEvery: 5_000 };
 /** A percent-encoded place of 600 characters. */
 const PARAMETER_LENGTH_MAX = 1800;
 
@@ -65,7 +67,12 @@ export async function buildApp(options: AppOptions): Promise<App> {
     requestIdHeader: false,
     return503OnClosing: false,
     // A request without Host gets our own refusal.
-    http: { requireHostHeader: false },
+    http: {
+      requireHostHeader: false,
+      headersTimeout: ARRIVAL_MS.headers,
+      connectionsCheckingInterval: ARRIVAL_MS.checkedEvery,
+    },
+    requestTimeout: ARRIVAL_MS.request,
     routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
     ajv: {
       customOptions: {

@@ -14,6 +14,9 @@ const FAULTS: Readonly<Record<string, (error: FastifyError) => Fault>> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
     edgeFault('http.malformed', 'The body is not as long as Content-Length says.'),
   FST_ERR_BAD_URL: () => edgeFault('http.malformed', 'The URL is not well formed (a stray %?).'),
+  FST_ERR_MAX_PARAM_LENGTH: () => edgeFault('http.malformed', 'A part of the path is longer than any name.'),
+  // The client went away in the middle of its body; nobody reads this answer.
+  ECONNRESET: () => edgeFault('http.malformed', 'The body ended before it was whole.'),
   FST_ERR_ASYNC_CONSTRAINT: () => edgeFault('http.malformed', 'The request cannot be routed.'),
 };
 

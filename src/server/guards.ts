@@ -34,6 +34,9 @@ function isOwnOrigin(origin: string, host: string, names: ReadonlySet<string> | 
 
 function checkHostAndOrigin(request: FastifyRequest, reply: FastifyReply): FastifyReply | undefined {
   const { hostNames } = request.server.services;
+  // RFC 9112, section 3.2: whoever sends two may mean one for us and one for somebody in between.
+  const hosts = request.raw.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
+  if (hosts.length > 1) return sendFault(reply, edgeFault('http.malformed', 'There is more than one Host header.'));
   const host = request.headers.host ?? '';
   const name = hostName(host);
   if (hostNames !== undefined && (name === undefined || !hostNames.has(name))) {

@@ -14,6 +14,7 @@ export interface ServiceProcess {
   readonly readyMs: number;
   readonly recoveryMs: number;
   readonly replayed: number;
+  readonly pid: number;
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>;
   /** SIGTERM; resolves with the exit status. */
@@ -38,6 +39,7 @@ export async function startProcess(data: string, cache: string, args: readonly s
     readyMs,
     recoveryMs: Number(recoveryMs),
     replayed: Number(replayed),
+    pid: child.pid ?? 0,
     async kill() {
       child.kill('SIGKILL');
       await ended;
