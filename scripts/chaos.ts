@@ -1,46 +1,122 @@
-/** `npm run chaos -- kill [--rounds N] [--clients N] [--seed N]`: long runs of what test/chaos runs shortly. Ctrl-C ends after the round. */
+/**
+ * Long runs of what test/chaos runs shortly. Ctrl-C ends cleanly.
+ *
+ *   npm run chaos -- kill    [--rounds 1000] [--clients 32] [--seed N]
+ *   npm run chaos -- soak    [--seconds 3600] [--seed N]
+ *   npm run chaos -- hostile [--requests 20000] [--seed N]
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { hostileRun } from '../test/chaos/hostile-run.ts';
 import { type KillTotals, killRounds } from '../test/chaos/kill-nine.ts';
+import { type ServiceProcess, startProcess } from '../test/chaos/service-process.ts';
+import { soak, soakFindings } from '../test/chaos/soak.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: 'string', default: '1000' },
     clients: { type: 'string', default: '32' },
+    seconds: { type: 'string', default: '3600' },
+    requests: { type: 'string', default: '20000' },
     seed: { type: 'string', default: String(Date.now() % 0x1_0000_0000) },
   },
 });
+
+const seed = Number(values.seed);
+const interrupted = new AbortController();
+
+/** A line that is rewritten on a terminal; elsewhere one now and then. */
+function progress(text: string, isTime: boolean): void {
+  if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${text}`);
+  else if (isTime) process.stdout.write(`${text}\n`);
+}
+
+function done(text: string): void {
+  process.stdout.write(`${process.stdout.isTTY ? '\n' : ''}${text}\n`);
+}
 
 const summary = (totals: KillTotals): string =>
   `${totals.rounds} kills, ${totals.acknowledged} acknowledged changes, ${totals.repeated} repeated after a crash, ` +
   `ready in ${Math.round(totals.readyMsMax)} ms at most, recovery ${totals.recoveryMsMax} ms at most (${totals.replayedMax} commands)`;
 
 async function kill(): Promise<void> {
-  const controller = new AbortController();
-  process.once('SIGINT', () => controller.abort());
-  const [seed, rounds, clients] = [Number(values.seed), Number(values.rounds), Number(values.clients)];
+  const [rounds, clients] = [Number(values.rounds), Number(values.clients)];
   process.stdout.write(`kill: ${rounds} rounds, ${clients} clients, seed ${seed}\n`);
   const totals = await killRounds({
     seed,
     rounds,
     clients,
-    signal: controller.signal,
-    onRound: (round, soFar) => {
-      if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${round + 1}/${rounds}: ${summary(soFar)}`);
-      else if ((round + 1) % 50 === 0) process.stdout.write(`${round + 1}/${rounds}: ${summary(soFar)}\n`);
-    },
+    signal: interrupted.signal,
+    onRound: (round, soFar) => progress(`${round + 1}/${rounds}: ${summary(soFar)}`, (round + 1) % 50 === 0),
   });
-  process.stdout.write(`${process.stdout.isTTY ? '\n' : ''}${summary(totals)}\nnothing lost, nothing twice\n`);
+  done(`${summary(totals)}\nnothing lost, nothing twice`);
 }
 
-const [name] = positionals;
-const numbers = [values.rounds, values.clients, values.seed];
-if (name !== 'kill' || numbers.some((text) => !/^\d+$/.test(text))) {
-  process.stderr.write('usage: npm run chaos -- kill [--rounds N] [--clients N] [--seed N]\n');
+/** A service over a folder that goes with it. */
+async function withService(body: (service: ServiceProcess) => Promise<void>): Promise<void> {
+  const root = mkdtempSync(join(tmpdir(), 'ktextd-chaos-'));
+  const service = await startProcess(join(root, 'data'), join(root, 'cache'), ['--log-level', 'silent']);
+  try {
+    await body(service);
+  } finally {
+    await service.stop();
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+const p99 = (idle: number, beside: number): string =>
+  `p99 of an attach: alone ${idle.toFixed(1)} ms, beside it ${beside.toFixed(1)} ms (${(beside / idle).toFixed(1)} ×)`;
+
+const runSoak = (): Promise<void> =>
+  withService(async (service) => {
+    const seconds = Number(values.seconds);
+    process.stdout.write(`soak: ${seconds} s, 64 connections, seed ${seed}\n`);
+    const totals = await soak(service, {
+      seed,
+      seconds,
+      signal: interrupted.signal,
+      onSample: (second, use, requests) =>
+        progress(
+          `${second}/${seconds} s: ${requests} requests, ${use.rssMb.toFixed(0)} MB, ${use.handles} handles`,
+          second % 60 === 0,
+        ),
+    });
+    const { requests, warm, end } = totals;
+    done(
+      `${requests} requests; memory ${warm.rssMb.toFixed(0)} → ${end.rssMb.toFixed(0)} MB, handles ${warm.handles} → ${end.handles}; ${p99(totals.idleP99Ms, totals.besideP99Ms)}`,
+    );
+    const found = soakFindings(totals);
+    if (found.length > 0) throw new Error(found.join('; '));
+  });
+
+const runHostile = (): Promise<void> =>
+  withService(async (service) => {
+    const requests = Number(values.requests);
+    process.stdout.write(`hostile: ${requests} requests, seed ${seed}\n`);
+    const totals = await hostileRun(service, {
+      seed,
+      requests,
+      onProgress: (count) => progress(`${count}/${requests}`, count % 5_000 === 0),
+    });
+    done(`${JSON.stringify(totals.byStatus)}; ${p99(totals.idleP99Ms, totals.besideP99Ms)}\nno 5xx, nothing changed`);
+  });
+
+const RUNS: Readonly<Record<string, () => Promise<void>>> = { kill, soak: runSoak, hostile: runHostile };
+
+const run = RUNS[positionals[0] ?? ''];
+const numbers = [values.rounds, values.clients, values.seconds, values.requests, values.seed];
+if (run === undefined || numbers.some((text) => !/^\d+$/.test(text))) {
+  process.stderr.write(
+    'usage: npm run chaos -- kill|soak|hostile [--rounds N] [--clients N] [--seconds N] [--requests N] [--seed N]\n',
+  );
   process.exitCode = 2;
 } else {
+  process.once('SIGINT', () => interrupted.abort());
   try {
-    await kill();
+    await run();
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n`);
     process.exitCode = 1;
