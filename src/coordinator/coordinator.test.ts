@@ -303,6 +303,9 @@ const CASES: Readonly<Record<string, (coordinator: Coordinator) => Promise<{ rea
 /** Their threads are real, so they are tried over HTTP: test/integration/programs.test.ts. */
 const BY_RUNNING = ['program.runs-busy'];
 
+/** Its thread is real as well: verifications.test.ts. */
+const BY_VERIFYING = ['program.verifications-busy'];
+
 /** Theirs, too: test/coordinator/explorations.test.ts. */
 const BY_EXPLORING = ['no-trace', 'not-yours', 'scenario.invalid', 'unknown'].map((name) => `exploration.${name}`);
 
@@ -326,7 +329,10 @@ describe('refusals of the coordinator', () => {
     const own = Object.keys(CASES).filter((id) => !RULES.has(id));
     // Those about images, profiles, journals and the past refuse before there is a coordinator, quotas where there are some; their tests are beside them.
     const rules = [...COORDINATOR_RULES.keys()].filter((id) => !/^(image|profile|journal|quota|history)\./.test(id));
-    assert.deepEqual([...own, ...BY_TEXTPOKE, ...BY_IMAGE, ...BY_RUNNING, ...BY_EXPLORING].sort(), rules.sort());
+    assert.deepEqual(
+      [...own, ...BY_TEXTPOKE, ...BY_IMAGE, ...BY_RUNNING, ...BY_VERIFYING, ...BY_EXPLORING].sort(),
+      rules.sort(),
+    );
   });
 
   it('become problems with everything a reader needs', async () => {

@@ -136,7 +136,7 @@ export class RegistryLab {
     const identity = { id: `prog_${this.#next}`, client: 'test', tenant: 'default', nowMs: this.#next * 1000 };
     this.#next += 1;
     const job = verificationJob(this.world, this.state, request, identity);
-    if (!job.ok || job.value === undefined)
+    if (!job.ok || job.value === undefined || request.verified !== undefined)
       return this.#take(decideLoadProgram(this.world, this.state, this.text, { request, identity }));
     const types = kernelBtf(this.world.image)?.types;
     const verified = verifiedProgram(runVerification(job.value, types));

@@ -22,7 +22,13 @@ import { OWNERS } from '../owners/index.ts';
 import { RULES } from './index.ts';
 
 /** Refusals that the coordinator makes by these rules; its own tests have their cases. */
-const BY_THE_COORDINATOR = ['attachment.not-yours', 'place.unknown', 'symbol.ambiguous', 'task.not-yours'];
+const BY_THE_COORDINATOR = [
+  'attachment.not-yours',
+  'bpf.verifier.budget',
+  'place.unknown',
+  'symbol.ambiguous',
+  'task.not-yours',
+];
 
 interface Case {
   /** The strictness that refuses; a rule for both is tried in both. */
