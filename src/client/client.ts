@@ -100,6 +100,7 @@ export interface EventQuery {
 export type KernelListing =
   | 'tracefs/enabled_functions'
   | 'tracefs/touched_functions'
+  | 'tracefs/kprobe_profile'
   | 'tracefs/available_filter_functions'
   | 'debugfs/kprobes/list'
   | 'debugfs/kprobes/blacklist';

@@ -38,6 +38,17 @@ export interface Attachable {
   readonly livepatch: boolean;
 }
 
+export interface AttachmentCounters {
+  /** Times it ran in calls since the service started */
+  readonly hits: number;
+
+  /** Executed in it, in all of them */
+  readonly instructions: number;
+
+  /** Times it would have run and did not, by reason */
+  readonly misses: Readonly<Record<string, number>>;
+}
+
 export interface AttachmentPage {
   readonly items: readonly AttachmentView[];
   readonly nextCursor: string | null;
@@ -58,6 +69,7 @@ export interface AttachmentView {
   readonly sequence: number;
   readonly session: string | null;
   readonly pinned: boolean;
+  readonly counters: AttachmentCounters;
   readonly livepatch?: LivepatchView;
 }
 

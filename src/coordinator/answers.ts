@@ -83,7 +83,7 @@ function livepatchView(view: Txn, attachment: Attachment): LivepatchView {
 }
 
 /** What the registry knows of an attachment. */
-type RegistryView = Omit<AttachmentView, 'session' | 'pinned'>;
+type RegistryView = Omit<AttachmentView, 'session' | 'pinned' | 'counters'>;
 
 export function attachmentView(view: Txn, attachment: Attachment, isAll: boolean): RegistryView {
   const { sites } = attachment;

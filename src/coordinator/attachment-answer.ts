@@ -10,5 +10,6 @@ export function attachmentAnswer(kernel: Kernel, attachment: Attachment, isAll: 
     ...attachmentView(kernel.view(), attachment, isAll),
     session: lease?.session ?? null,
     pinned: lease?.isPinned ?? false,
+    counters: kernel.counters.of(attachment.id),
   };
 }

@@ -22,6 +22,23 @@ export interface CallRequest {
   readonly maxMs?: number;
 }
 
+/** How often an attachment ran in calls since the service started, and how often it would have and did not, by reason. */
+export interface AttachmentCounters {
+  readonly hits: number;
+  /** Executed between entering the owner and leaving it, in all hits. */
+  readonly instructions: number;
+  readonly misses: Readonly<Record<string, number>>;
+}
+
+/** The same of all calls since the service started. */
+export interface CallTotals {
+  /** By what they ended with. */
+  readonly calls: Readonly<Record<string, number>>;
+  /** By kind of attachment. */
+  readonly hits: Readonly<Record<string, number>>;
+  readonly misses: readonly { readonly kind: string; readonly reason: string; readonly count: number }[];
+}
+
 export interface CallFired {
   readonly attachment: string;
   readonly kind: string;

@@ -16,6 +16,7 @@ import {
 } from '../machine/index.ts';
 import { describePlace, describeRuntime, type KernelState, refuse, worldOf } from '../registry/index.ts';
 import { ftraceDied } from './ftrace-death.ts';
+import type { CountedCall } from './hit-counters.ts';
 import type { Kernel } from './kernel.ts';
 import type { MapTurn } from './map-turn.ts';
 import { WRITE_MAPS } from './maps.ts';
@@ -169,6 +170,7 @@ export class Calls {
       const died = await ftraceDied(kernel, caller, ftraceDiedAt);
       if (!died.ok) return died;
     }
+    countCall(kernel, answer);
     kernel.events.append('call', {
       client: caller.client,
       function: request.function,
@@ -183,6 +185,11 @@ export class Calls {
   async close(): Promise<void> {
     await this.#thread?.close();
   }
+}
+
+function countCall({ counters, state }: Kernel, call: CountedCall): void {
+  counters.count(call, (id) => state.attachments.get(id)?.kind);
+  counters.prune((id) => state.attachments.has(id));
 }
 
 /** As many argument registers as the function has words of parameters; all six where nobody knows. */

@@ -16,6 +16,7 @@ import { startOptimizer, waitForKprobeOptimizer } from './kprobe-optimizer.ts';
 import { MapTurn } from './map-turn.ts';
 import { mapCalls } from './maps.ts';
 import { moduleCalls } from './modules.ts';
+import { KPROBE_PROFILE, kprobeProfile } from './kprobe-profile.ts';
 import { pageOf } from './paging.ts';
 import { siteOf, textView } from './places.ts';
 import { plan, unknownSteps } from './plan.ts';
@@ -158,7 +159,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
       return ok((planOptions.solve === 'order' ? solvePlan : plan)(asked, caller, steps));
     },
     audit: () => audit(kernel),
-    kernelView: (name) => kernelView(kernel.view(), name),
+    kernelView: (name) => (name === KPROBE_PROFILE ? kprobeProfile(kernel) : kernelView(kernel.view(), name)),
     sysctl: (name) => readSysctl(kernel.view(), name),
     setSysctl: (caller, name, value) => setSysctl(kernel, caller, name, value),
     textMutex: () => textMutexView(kernel),
@@ -174,6 +175,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     },
     call: (caller, request) => calls.call(caller, request),
     ...explorationCalls(explorations),
+    callTotals: () => kernel.counters.totals(),
     waitForKprobeOptimizer: () => waitForKprobeOptimizer(kernel),
     close: async () => {
       for (const stop of stopWorkers) stop();

@@ -29,6 +29,7 @@ import { carryOut } from './carry-out.ts';
 import type { Command, CommandTime, KernelJournal, RanCommand } from './command.ts';
 import { CommandClock } from './command-clock.ts';
 import { EventLog } from './event-log.ts';
+import { HitCounters } from './hit-counters.ts';
 import type { Caller, ServiceEvent, TextMutexListener } from './service.ts';
 import { type Leases, NO_LEASES, pruneLeases } from './sessions.ts';
 
@@ -65,6 +66,7 @@ export class Kernel {
   readonly mutex: TextMutex;
   readonly mutexListeners = new Set<TextMutexListener>();
   readonly events: EventLog;
+  readonly counters = new HitCounters();
   readonly clock: CommandClock;
   /** For what no command makes. */
   readonly newId: (prefix: string) => string;

@@ -4,7 +4,7 @@
  */
 import type { Errno, Fault, Holder, Result } from '../base/index.ts';
 import type { AttachRequest, GracePeriod, OwnerKind, RequestTarget, Strictness } from '../registry/index.ts';
-import type { CallAnswer, CallRequest } from './call-service.ts';
+import type { AttachmentCounters, CallAnswer, CallRequest, CallTotals } from './call-service.ts';
 import type { EventType } from './event-types.ts';
 import type { KernelsView, RuleView } from './kernels.ts';
 import type { ExplorationCalls } from './service-explorations.ts';
@@ -112,6 +112,7 @@ export interface AttachmentView {
   readonly session: string | null;
   /** It outlives its session. */
   readonly pinned: boolean;
+  readonly counters: AttachmentCounters;
   /** Of a livepatch. */
   readonly livepatch?: LivepatchView;
 }
@@ -310,6 +311,7 @@ export interface Coordinator extends TaskCalls, SessionCalls, ProgramCalls, MapC
   audit(): AuditView;
   /** Calls a function of the kernel on a simulated CPU, in a thread, with everything attached that is attached now. */
   call(caller: Caller, request: CallRequest): Promise<Result<CallAnswer>>;
+  callTotals(): CallTotals;
   /** What `cat /sys/kernel/NAME` prints: `tracing/enabled_functions`, `debug/kprobes/list`, … */
   kernelView(name: string): Result<string>;
   sysctl(name: string): Result<SysctlView>;

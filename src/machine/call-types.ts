@@ -55,7 +55,8 @@ export type MissReason =
   | 'instances exhausted'
   | 'bypassed by livepatch'
   | 'skipped by fmod_ret'
-  | 'ftrace is dead';
+  | 'ftrace is dead'
+  | 'ftrace is disabled';
 
 export interface MissRecord {
   readonly attachment: string;

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/index.ts';
 import type { Cpu, CpuExit, CpuFault } from '../cpu/index.ts';
+import { NOP5 } from '../insn/index.ts';
 import type { PokeVector } from '../textpoke/index.ts';
 import { type PlacedBuffer, placeArguments, putArguments } from './arguments.ts';
 import type { CallEnd, CallOutcome, MachineCall } from './call-types.ts';
@@ -168,6 +169,7 @@ export class Run {
       else this.#leave(handler);
       return undefined;
     }
+    if (this.#silenced(at)) return undefined;
     const watched = this.#context.watches.byEntry.get(x.index.offset(at));
     if (watched === undefined) {
       x.guest.set('rip', at);
@@ -175,6 +177,17 @@ export class Run {
     }
     enterCounted(x, watched);
     return undefined;
+  }
+
+  /** A site that would call its owners, were ftrace switched on: the hypercall stands for its NOP. */
+  #silenced(at: bigint): boolean {
+    const x = this.#x;
+    const attachments = this.#context.watches.silenced.get(x.index.offset(at));
+    if (attachments === undefined) return false;
+    for (const attachment of attachments) x.miss(attachment, 'ftrace is disabled');
+    x.extra -= 1;
+    x.guest.set('rip', at + BigInt(NOP5.length));
+    return true;
   }
 
   /** The return of a played function. */

@@ -1,5 +1,5 @@
 import { invariant } from '../base/index.ts';
-import { decodeInsn, JMP32_INSN_SIZE, jmpRel32, MAX_INSN_SIZE } from '../insn/index.ts';
+import { decodeInsn, JMP32_INSN_SIZE, jmpRel32, MAX_INSN_SIZE, NOP5 } from '../insn/index.ts';
 import type { EnteredCode } from '../registry/index.ts';
 import { HYPERCALL, SLOTS_START } from './layout.ts';
 import type { Overlay } from './machine-text.ts';
@@ -20,6 +20,8 @@ export interface Watches {
   readonly overlays: readonly Overlay[];
   /** By offset of the entry. */
   readonly byEntry: ReadonlyMap<number, Watched>;
+  /** Attachments that switched-off ftrace keeps from running, by offset of the site, which has a NOP. */
+  readonly silenced: ReadonlyMap<number, readonly string[]>;
   /** What is to be mapped at SLOTS_START. */
   readonly slots: Uint8Array;
 }
@@ -48,7 +50,9 @@ function displacedLength(read: ReadBytes, entry: number): number {
   return length;
 }
 
-/** Watches over all counting code that nothing else announces. `read` reads text without overlays. */
+const isNop5 = (bytes: Uint8Array): boolean => Buffer.compare(bytes, NOP5) === 0;
+
+/** Watches over all counting code that nothing else announces, and over the sites of silenced owners. `read` reads text without overlays. */
 export function watchCounted(index: RuntimeIndex, read: ReadBytes): Watches {
   const overlays: Overlay[] = [];
   const byEntry = new Map<number, Watched>();
@@ -65,5 +69,11 @@ export function watchCounted(index: RuntimeIndex, read: ReadBytes): Watches {
     overlays.push({ at: entry, bytes: HYPERCALL });
     byEntry.set(entry, { code, slot, instructions: isCounting.has(entry) ? instructionsOf(read, entry) : 0 });
   }
-  return { overlays, byEntry, slots };
+  const silenced = new Map<number, readonly string[]>();
+  for (const { at, attachments } of index.runtime.silenced) {
+    if (attachments.length === 0 || !isNop5(read(at, NOP5.length))) continue;
+    overlays.push({ at, bytes: HYPERCALL });
+    silenced.set(at, attachments);
+  }
+  return { overlays, byEntry, silenced, slots };
 }

@@ -1,6 +1,6 @@
 /** Prometheus metrics. Labels come from closed sets only (kinds, rules, routes): never a symbol, an address or a client. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Coordinator, ServiceEvent, TextMutexListener, TextMutexView } from '../coordinator/index.ts';
+import type { CallTotals, Coordinator, ServiceEvent, TextMutexListener, TextMutexView } from '../coordinator/index.ts';
 import type { EventHub } from './event-hub.ts';
 
 export interface Metrics {
@@ -36,6 +36,7 @@ export function createMetrics(version: string, events: EventHub): Metrics {
   );
   addReaderMetrics(registers, events);
   const mutex = addTextMutexMetrics(registers, () => coordinator?.textMutex());
+  addCallMetrics(registers, () => coordinator?.callTotals());
   const follow = addEventMetrics(registers, () => coordinator);
   return {
     contentType: registry.contentType,
@@ -67,6 +68,39 @@ function addReaderMetrics(registers: Registry[], events: EventHub): void {
     collect() {
       this.reset();
       this.inc(events.dropped);
+    },
+  });
+}
+
+function addCallMetrics(registers: Registry[], totals: () => CallTotals | undefined): void {
+  new Counter({
+    name: 'ktextd_calls_total',
+    help: 'Calls of functions on simulated CPUs, by what they ended with',
+    labelNames: ['ended'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [ended, count] of Object.entries(totals()?.calls ?? {})) this.inc({ ended }, count);
+    },
+  });
+  new Counter({
+    name: 'ktextd_hits_total',
+    help: 'Times attachments ran in calls, by kind',
+    labelNames: ['kind'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [kind, count] of Object.entries(totals()?.hits ?? {})) this.inc({ kind }, count);
+    },
+  });
+  new Counter({
+    name: 'ktextd_misses_total',
+    help: 'Times attachments would have run in calls and did not, by kind and reason',
+    labelNames: ['kind', 'reason'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { kind, reason, count } of totals()?.misses ?? []) this.inc({ kind, reason }, count);
     },
   });
 }

@@ -164,8 +164,9 @@ export function createFakeCoordinator(): FakeCoordinator {
     const { kind, target } = request;
     const sequence = log.emit('attached', { attachment: id, kind, client: caller.client, verdict });
     tenants.set(id, caller.tenant);
+    const counters = { hits: 2, instructions: 34, misses: { recursion: 1 } };
     const view = { id, kind, client: caller.client, since: TIME, target, enabled: true, siteCount: 1, sequence };
-    attachments.set(id, { ...view, options: request.options ?? {}, session: null, pinned: false });
+    attachments.set(id, { ...view, options: request.options ?? {}, session: null, pinned: false, counters });
     const sites = [siteAnswer(typeof target === 'string' ? target : 'several')];
     return ok({ id, kind, client: caller.client, verdict, siteCount: 1, sites, cost: COST, sequence, warnings: [] });
   };
@@ -196,6 +197,11 @@ export function createFakeCoordinator(): FakeCoordinator {
       callers.push(caller);
       return ok(fakeCall(request));
     },
+    callTotals: () => ({
+      calls: { returned: 3 },
+      hits: { fentry: 2 },
+      misses: [{ kind: 'kprobe', reason: 'recursion', count: 1 }],
+    }),
     ...readOnly(() => revision),
     sites: (query) => ok(pageOf(attachments.size > 0 ? [site('tcp_set_state')] : [], query)),
     site: (place) => (place === 'nowhere' ? err(fault('ENOENT', 'place.unknown', 'nowhere')) : ok(site(place))),

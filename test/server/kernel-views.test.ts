@@ -18,6 +18,7 @@ test('listings are plain text, each from its own file of the kernel', async () =
   const { get } = await testApp();
   const files = {
     '/v1/tracefs/enabled_functions': 'tracing/enabled_functions',
+    '/v1/tracefs/kprobe_profile': 'tracing/kprobe_profile',
     '/v1/tracefs/available_filter_functions': 'tracing/available_filter_functions',
     '/v1/debugfs/kprobes/list': 'debug/kprobes/list',
     '/v1/debugfs/kprobes/blacklist': 'debug/kprobes/blacklist',

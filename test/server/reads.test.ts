@@ -31,6 +31,9 @@ test('reads: image, audit, text-mutex, attachments, openapi, docs, metrics, the 
   const metrics = (await get('/metrics')).body;
   assert.match(metrics, /ktextd_attachments\{kind="fentry"\} 1/);
   assert.match(metrics, /ktextd_decisions_total\{verdict="attached",rule=""\} 1/);
+  assert.match(metrics, /ktextd_calls_total\{ended="returned"\} 3/);
+  assert.match(metrics, /ktextd_hits_total\{kind="fentry"\} 2/);
+  assert.match(metrics, /ktextd_misses_total\{kind="kprobe",reason="recursion"\} 1/);
   assert.match(metrics, /ktextd_text_mutex_acquisitions_total 7/);
   assert.match(
     metrics,

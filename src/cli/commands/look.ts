@@ -76,6 +76,8 @@ const attachmentRow = (a: AttachmentView): readonly string[] => [
   a.client,
   a.enabled ? 'enabled' : 'disabled',
   String(a.siteCount),
+  String(a.counters.hits),
+  String(Object.values(a.counters.misses).reduce((sum, count) => sum + count, 0)),
   a.since,
   targetText(a),
 ];
@@ -85,7 +87,7 @@ export async function ls(
   query: { readonly kind?: string; readonly place?: string },
 ): Promise<ExitCode> {
   const found = await collect(Number.MAX_SAFE_INTEGER, (page) => client.attachments({ ...query, ...page }));
-  const head = ['ID', 'KIND', 'CLIENT', 'STATE', 'SITES', 'SINCE', 'TARGET'];
+  const head = ['ID', 'KIND', 'CLIENT', 'STATE', 'SITES', 'HITS', 'MISSED', 'SINCE', 'TARGET'];
   return show(found, (items) => table([head, ...items.map(attachmentRow)]));
 }
 

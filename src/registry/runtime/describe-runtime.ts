@@ -1,5 +1,5 @@
 import type { ReadableText } from '../../base/index.ts';
-import { allLinks } from '../bpf/trampoline.ts';
+import { allLinks, bpfOpsFunc } from '../bpf/trampoline.ts';
 import { GRAPH_OPS, hasFlag } from '../ftrace/ops-list.ts';
 import { KPROBE_INSNS } from '../kernels/kprobe-facts.ts';
 import { recoveredBytes } from '../kprobe/recovered.ts';
@@ -7,7 +7,9 @@ import { klpHandlerTarget } from '../livepatch/stack.ts';
 import { reachableFrom } from '../maps/reachable.ts';
 import { OPS, TRAMP_F } from '../model/flags.ts';
 import type { FtraceOps, KernelState, KprobeEntry } from '../model/state.ts';
-import type { World } from '../world.ts';
+import { siteFacts } from '../site-view.ts';
+import { Txn } from '../txn.ts';
+import { ftraceSiteIn, type World } from '../world.ts';
 import type {
   CountedCode,
   OpsUser,
@@ -147,6 +149,20 @@ function bpfRuntime(state: KernelState): Pick<Runtime, 'maps' | 'tailCallees'> {
   return { maps: contents, tailCallees };
 }
 
+/** Disabled owners are not among them: they would not run with ftrace on either. */
+function silencedSites(world: World, state: KernelState, text: ReadableText): Runtime['silenced'] {
+  if (state.ftrace.isEnabled) return [];
+  const txn = new Txn(world, state, text, bpfOpsFunc);
+  const sites = new Set([...state.attachments.values()].flatMap((attachment) => attachment.sites));
+  return [...sites]
+    .filter((at) => ftraceSiteIn(world, at, at) === at)
+    .sort((a, b) => a - b)
+    .map((at) => ({
+      at,
+      attachments: siteFacts(txn, at).owners.filter((id) => state.attachments.get(id)?.isEnabled === true),
+    }));
+}
+
 /** Who is called when text runs in this state. */
 export function describeRuntime(world: World, state: KernelState, text: ReadableText): Runtime {
   return {
@@ -157,6 +173,7 @@ export function describeRuntime(world: World, state: KernelState, text: Readable
     programs: runtimePrograms(state),
     counted: countedCode(state),
     ...bpfRuntime(state),
+    silenced: silencedSites(world, state, text),
     breakpoints: [...state.kgdb].flatMap(([at, { attachment, saved, isPresent }]) =>
       attachment === undefined || !isPresent ? [] : [{ at, attachment, saved }],
     ),

@@ -21,6 +21,8 @@ export interface Runtime {
   readonly maps: readonly RunMap[];
   /** Programs that tail calls lead to: address of struct bpf_prog, and the place of their code. */
   readonly tailCallees: readonly { readonly prog: bigint; readonly entry: number }[];
+  /** Ftrace sites that call nobody while kernel.ftrace_enabled is 0, with those who would run there. */
+  readonly silenced: readonly { readonly at: number; readonly attachments: readonly string[] }[];
   /** kgdb's breakpoints, with the bytes that they hide. */
   readonly breakpoints: readonly { readonly at: number; readonly attachment: string; readonly saved: number }[];
 }

@@ -40,6 +40,17 @@ export const AttachAnswer = Type.Object(
   { title: 'AttachAnswer' },
 );
 
+const AttachmentCounters = Type.Object(
+  {
+    hits: Type.Integer({ description: 'Times it ran in calls since the service started' }),
+    instructions: Type.Integer({ description: 'Executed in it, in all of them' }),
+    misses: Type.Record(Type.String(), Type.Integer(), {
+      description: 'Times it would have run and did not, by reason',
+    }),
+  },
+  { title: 'AttachmentCounters' },
+);
+
 export const AttachmentView = Type.Object(
   {
     id: Type.String(),
@@ -54,6 +65,7 @@ export const AttachmentView = Type.Object(
     sequence: Type.Integer(),
     session: nullable(Type.String({ description: 'Number of the session that holds it' })),
     pinned: Type.Boolean(),
+    counters: AttachmentCounters,
     livepatch: Type.Optional(LivepatchView),
   },
   { title: 'AttachmentView' },

@@ -23,7 +23,7 @@ export interface PristineCall {
 }
 
 const MAX_INSTRUCTIONS = 100_000;
-const NOBODY = { overlays: [], byEntry: new Map(), slots: new Uint8Array(0) };
+const NOBODY = { overlays: [], byEntry: new Map(), silenced: new Map(), slots: new Uint8Array(0) };
 
 /** A kernel that nobody has attached to, whose memory can be looked at when a call has ended. */
 export class PristineKernel {
