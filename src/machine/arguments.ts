@@ -26,8 +26,13 @@ export function placeArguments(guest: Guest, words: readonly bigint[]): void {
 }
 
 /** Puts buffers on the heap, words into registers and on the stack, and the return address on top: the stack is aligned as at any call. */
-export function putArguments(guest: Guest, args: readonly CallArgument[], returnTo: bigint): readonly PlacedBuffer[] {
-  let heap = HEAP_START;
+export function putArguments(
+  guest: Guest,
+  args: readonly CallArgument[],
+  returnTo: bigint,
+  heapStart = HEAP_START,
+): readonly PlacedBuffer[] {
+  let heap = heapStart;
   const placed: PlacedBuffer[] = [];
   const words = args.map((argument, arg) => {
     if (argument.kind === 'word') return argument.value;

@@ -20,6 +20,8 @@ export type Handler = Generator<GuestCall, Played, bigint>;
 /** A return hook of the running task (struct rethook_node, struct ftrace_ret_stack): newest first in their lists. */
 export interface ReturnHook {
   readonly returnTo: bigint;
+  /** Whose pool it is from, where there is one. */
+  readonly attachment?: string;
   /** Address of the replaced return address. */
   readonly frame: bigint;
   /** Called when the function returns. */
@@ -57,7 +59,8 @@ type Open = { -readonly [K in keyof FiredRecord]: FiredRecord[K] };
 /** One task on one CPU while it runs one call: what fired, what was missed, and the stacks that Linux keeps in the task. */
 export class Execution {
   readonly guest: Guest;
-  readonly index: RuntimeIndex;
+  /** Owners that it may meet; text that changes under a call brings another one. */
+  index: RuntimeIndex;
   readonly misses: MissRecord[] = [];
   readonly log: string[] = [];
   readonly #fired: Open[] = [];
@@ -75,15 +78,18 @@ export class Execution {
   readonly active = new Map<bigint, number>();
   /** Programs between enter and exit, innermost last. */
   readonly programs: RunningProgram[] = [];
-  /** Return hooks in use, by attachment. */
-  readonly instances = new Map<string, number>();
+  /** Return hooks in use, by attachment, of all CPUs. */
+  readonly instances: Map<string, number>;
+  /** Traps into a poke under way. */
+  pokeTraps = 0;
   ftraceDiedAt: number | undefined;
   /** Instructions that only the machine needs: hypercalls, and jumps back from displaced ones. */
   extra = 0;
 
   readonly bpf: BpfWorld;
 
-  constructor(guest: Guest, index: RuntimeIndex, bpf: BpfWorld) {
+  constructor(guest: Guest, index: RuntimeIndex, bpf: BpfWorld, instances = new Map<string, number>()) {
+    this.instances = instances;
     this.guest = guest;
     this.bpf = bpf;
     this.index = index;
@@ -133,9 +139,16 @@ export class Execution {
       this.instances.set(attachment, (this.instances.get(attachment) ?? 1) - 1);
       onReturn(value);
     };
-    this.rethooks = [{ returnTo, frame, onReturn: recycle }, ...this.rethooks];
+    this.rethooks = [{ attachment, returnTo, frame, onReturn: recycle }, ...this.rethooks];
     this.guest.write64(frame, trampoline);
     return true;
+  }
+
+  /** Gives back the hooks of a call that does not return. */
+  abandonHooks(): void {
+    for (const { attachment } of this.rethooks)
+      if (attachment !== undefined) this.instances.set(attachment, (this.instances.get(attachment) ?? 1) - 1);
+    this.rethooks = [];
   }
 
   /** Probes in the body of a function that is not run. */

@@ -16,3 +16,4 @@ export { Machine } from './machine.ts';
 export { type MachineImage, machineImage } from './machine-image.ts';
 export { NO_DELTA, type TextDelta, textDelta } from './text-delta.ts';
 export { MachineThread } from './thread/machine-thread.ts';
+export { type FinishedCall, Workload, type WorkloadCounts, type WorkloadOptions } from './workload/workload.ts';

@@ -5,6 +5,7 @@
 
 /** CPUs of a machine whose caller does not say. */
 export const CPU_COUNT = 4;
+export const CPU_COUNT_MAX = 64;
 
 /** Direct map: what kmalloc would answer. Arguments of calls lie here. */
 export const HEAP_START = 0xffff_8881_0000_0000n;
@@ -37,6 +38,8 @@ export const STUBS_START = 0xffff_ffff_ff10_0000n;
 /** A function that a handler called returns here: a hypercall. */
 export const RESUME_STUB = STUBS_START;
 export const SLOTS_START = STUBS_START + 0x1000n;
+/** Room for the displaced instructions of one state; while CPUs run through a change there are those of two. */
+export const SLOTS_ROOM = 0x20_0000n;
 /** The called function returns here; nothing is mapped there (Cpu.sentinel). */
 export const RETURN_ADDRESS = 0xffff_ffff_fff0_0000n;
 

@@ -1,6 +1,7 @@
 import type { DataSection, ImageData, KernelImage } from '../image/index.ts';
 import { HELPER_PROTOTYPES } from '../jit/index.ts';
 import { type RulesKernel, rulesKernel } from '../registry/index.ts';
+import { CPU_COUNT } from './layout.ts';
 
 /** A kernel as a thread gets it: bytes in shared memory, and the addresses of what the machine knows by name. Plain data. */
 export interface MachineImage {
@@ -18,6 +19,8 @@ export interface MachineImage {
   /** sizeof(struct task_struct), as init_task has room. */
   readonly taskSize: number;
   readonly cmdline: string;
+  /** 1 to 64. */
+  readonly cpus: number;
 }
 
 /** What the machine looks for in a kernel: functions it intercepts, tables it reads, variables that boot would have set. */
@@ -73,7 +76,7 @@ function members(image: KernelImage): { readonly offsets: Record<string, number>
 }
 
 /** Copies pristine text into shared memory: once for a kernel, whatever the number of threads. */
-export function machineImage(image: KernelImage, data: ImageData): MachineImage {
+export function machineImage(image: KernelImage, data: ImageData, cpus = CPU_COUNT): MachineImage {
   const address = (name: string): bigint | undefined => image.symbols.byName(name)[0]?.address;
   const freed = [address('__init_begin'), address('__init_end')] as const;
   const isFreed = (at: bigint): boolean =>
@@ -96,5 +99,6 @@ export function machineImage(image: KernelImage, data: ImageData): MachineImage 
     members: offsets,
     taskSize,
     cmdline: image.profile.cmdline,
+    cpus,
   };
 }

@@ -58,6 +58,17 @@ export class MachineText {
     return segment?.bytes?.[offset - segment.start] ?? INT3;
   }
 
+  /** Whatever was written over it. */
+  pristine(offset: number): number {
+    const segment = this.#find(offset, 1);
+    return segment?.bytes?.[offset - segment.start] ?? INT3;
+  }
+
+  /** Generated code. */
+  isArena(offset: number): boolean {
+    return this.#find(offset, 1)?.bytes === undefined;
+  }
+
   bytes(offset: number, length: number): Uint8Array {
     const out = new Uint8Array(length);
     for (let i = 0; i < length; i++) out[i] = this.u8(offset + i);

@@ -1,14 +1,12 @@
 import { type Clock, invariant } from '../base/index.ts';
-import { type AddressSpace, Cpu, PAGE_SIZE, type Region } from '../cpu/index.ts';
-import { ARENA_END, ARENA_START } from '../textpoke/index.ts';
-import { BpfMemoryOfMachine } from './bpf-memory.ts';
+import { type AddressSpace, type Cpu, PAGE_SIZE, type Region } from '../cpu/index.ts';
+import { boot } from './boot.ts';
+import type { BpfMemoryOfMachine } from './bpf-memory.ts';
 import type { CallOutcome, MachineCall, MachineState, ModuleMemory } from './call-types.ts';
-import { STUB_HELPERS } from './handlers/helpers.ts';
-import { INTERCEPTED, type Play } from './intercepts.ts';
-import { CPU_COUNT, HYPERCALL, SLOTS_START } from './layout.ts';
+import type { Play } from './intercepts.ts';
+import { SLOTS_START } from './layout.ts';
 import type { MachineImage } from './machine-image.ts';
-import { MachineText, type Overlay } from './machine-text.ts';
-import { makeMemory } from './memory.ts';
+import type { MachineText, Overlay } from './machine-text.ts';
 import { Run } from './run.ts';
 import { RuntimeIndex } from './runtime-index.ts';
 import { type Watches, watchCounted } from './watch.ts';
@@ -29,7 +27,7 @@ export class Machine {
   readonly text: MachineText;
   readonly #clock: Clock;
   readonly #cpus: readonly Cpu[];
-  readonly #intercepts = new Map<bigint, Play>();
+  readonly #intercepts: ReadonlyMap<bigint, Play>;
   readonly #overlays: readonly Overlay[];
   readonly #bpf: BpfMemoryOfMachine;
   #slots: Region | undefined;
@@ -39,18 +37,13 @@ export class Machine {
   constructor(image: MachineImage, clock: Clock) {
     this.image = image;
     this.#clock = clock;
-    this.space = makeMemory(image, HYPERCALL);
-    const arena = { start: Number(ARENA_START - image.base), end: Number(ARENA_END - image.base) };
-    this.text = new MachineText(image.text, arena);
-    this.space.mapText('text', image.base, this.text);
-    for (const [name, play] of INTERCEPTED) {
-      const at = image.symbols[name];
-      if (at !== undefined) this.#intercepts.set(at, play);
-    }
-    this.#overlays = [...this.#intercepts.keys()].map((at) => ({ at: Number(at - image.base), bytes: HYPERCALL }));
-    for (const [at, play] of STUB_HELPERS) this.#intercepts.set(at, play);
-    this.#bpf = new BpfMemoryOfMachine(this.space, image);
-    this.#cpus = Array.from({ length: CPU_COUNT }, (_, number) => new Cpu({ number, space: this.space }));
+    const { space, text, cpus, intercepts, overlays, bpf } = boot(image);
+    this.space = space;
+    this.text = text;
+    this.#cpus = cpus;
+    this.#intercepts = intercepts;
+    this.#overlays = overlays;
+    this.#bpf = bpf;
   }
 
   /** Modules come and go: their data does with them. */

@@ -2,7 +2,6 @@ import { AddressSpace, PAGE_SIZE, type Permissions } from '../cpu/index.ts';
 import type { DataSection } from '../image/index.ts';
 import {
   COMMAND_LINE_START,
-  CPU_COUNT,
   DATA_OBJECTS_MIN,
   DATA_OBJECTS_START,
   HEAP_SIZE,
@@ -97,7 +96,7 @@ function mapPercpu(space: AddressSpace, image: MachineImage): void {
   const template = image.data.find(({ name }) => name === PERCPU);
   if (template === undefined) return;
   const length = Number(pageUp(BigInt(template.size + PERCPU_MODULE_RESERVE)));
-  for (let cpu = 0; cpu < CPU_COUNT; cpu++) {
+  for (let cpu = 0; cpu < image.cpus; cpu++) {
     const unit = new Uint8Array(length);
     unit.set(template.bytes);
     bootPercpu(image, cpu, unit);
@@ -113,7 +112,7 @@ function mapPercpu(space: AddressSpace, image: MachineImage): void {
 
 function mapTasks(space: AddressSpace, image: MachineImage): void {
   const init = image.symbols['init_task'];
-  for (let cpu = 0; cpu < CPU_COUNT; cpu++) {
+  for (let cpu = 0; cpu < image.cpus; cpu++) {
     const task = new Uint8Array(TASK_ROOM);
     const copied = init === undefined ? undefined : space.peek(init, Math.min(image.taskSize, TASK_ROOM));
     if (copied !== undefined) task.set(copied);
@@ -146,12 +145,12 @@ function bootVariables(image: MachineImage, write: (at: bigint, bytes: Uint8Arra
     if (at !== undefined) write(at, word(value, size));
   };
   const offsets = symbols['__per_cpu_offset'];
-  for (let cpu = 0; cpu < CPU_COUNT && offsets !== undefined; cpu++)
+  for (let cpu = 0; cpu < image.cpus && offsets !== undefined; cpu++)
     write(offsets + BigInt(cpu * 8), word(percpuStart(cpu) - (symbols['__per_cpu_start'] ?? 0n), 8));
   for (const set of ['online', 'possible', 'present', 'active'])
-    put(`__cpu_${set}_mask`, (1n << BigInt(CPU_COUNT)) - 1n, 8);
-  put('__num_online_cpus', BigInt(CPU_COUNT), 4);
-  put('nr_cpu_ids', BigInt(CPU_COUNT), 4);
+    put(`__cpu_${set}_mask`, (1n << BigInt(image.cpus)) - 1n, 8);
+  put('__num_online_cpus', BigInt(image.cpus), 4);
+  put('nr_cpu_ids', BigInt(image.cpus), 4);
   put('system_state', SYSTEM_RUNNING, 4);
   put('saved_command_line', COMMAND_LINE_START, 8);
   // set_percpu_data_ready: from then on printk leaves memory that boot frees alone.
@@ -179,7 +178,7 @@ export function makeMemory(image: MachineImage, hypercalls: Uint8Array): Address
     });
   mapPercpu(space, image);
   mapTasks(space, image);
-  for (let cpu = 0; cpu < CPU_COUNT; cpu++)
+  for (let cpu = 0; cpu < image.cpus; cpu++)
     space.map({ name: `stack of CPU ${cpu}`, start: stackStart(cpu), length: STACK_SIZE, permissions: 'rw-' });
   space.map({ name: 'heap', start: HEAP_START, length: HEAP_SIZE, permissions: 'rw-' });
   space.map({

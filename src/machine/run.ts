@@ -35,6 +35,10 @@ export interface RunContext {
   readonly cpu: Cpu;
   readonly index: RuntimeIndex;
   readonly watches: Watches;
+  /** Where the first buffer of the call goes, when other calls have memory, too. */
+  readonly heapStart?: bigint;
+  /** Return hooks in use by all calls; without it only by this one. */
+  readonly instances?: Map<string, number>;
   /** By address of their first instruction. */
   readonly intercepts: ReadonlyMap<bigint, Play>;
   /** What BPF helpers have; without it no map and no clock. */
@@ -47,6 +51,7 @@ export interface RunContext {
 export class Run {
   readonly #context: RunContext;
   readonly #request: MachineCall;
+  #watches: Watches;
   readonly #x: Execution;
   readonly #buffers: readonly PlacedBuffer[];
   readonly #trace: bigint[] = [];
@@ -57,7 +62,8 @@ export class Run {
     const { cpu, image } = context;
     this.#context = context;
     this.#request = request;
-    this.#x = new Execution(new Guest(cpu, cpu.space), context.index, context.bpf ?? NO_BPF);
+    this.#watches = context.watches;
+    this.#x = new Execution(new Guest(cpu, cpu.space), context.index, context.bpf ?? NO_BPF, context.instances);
     const { guest } = this.#x;
     cpu.words.fill(0);
     guest.flags = FLAGS_AT_ENTRY;
@@ -65,7 +71,28 @@ export class Run {
     guest.set('rsp', stackStart(request.cpu) + BigInt(STACK_SIZE));
     guest.set('rip', request.function);
     cpu.sentinel = RETURN_ADDRESS;
-    this.#buffers = putArguments(guest, request.args, RETURN_ADDRESS);
+    this.#buffers = putArguments(guest, request.args, RETURN_ADDRESS, context.heapStart);
+  }
+
+  /** Text changes under the call: from now on it meets these owners. */
+  meet(index: RuntimeIndex, watches: Watches): void {
+    this.#x.index = index;
+    this.#watches = watches;
+  }
+
+  get executed(): number {
+    return this.#x.executed;
+  }
+
+  /** Traps into a poke under way. */
+  get pokeTraps(): number {
+    return this.#x.pokeTraps;
+  }
+
+  /** Ends the call where it is. */
+  stop(): void {
+    this.#end ??= { kind: 'budget', exceeded: 'instructions' };
+    this.#x.abandonHooks();
   }
 
   get end(): CallEnd | undefined {
@@ -136,7 +163,8 @@ export class Run {
 
   /** The debugger looks and lets the kernel go on: it takes its int3 away, steps over the instruction, puts it back. */
   #debugger(): CallEnd | undefined {
-    const { text, cpu, index } = this.#context;
+    const { text, cpu } = this.#context;
+    const { index } = this.#x;
     const at = index.offset(cpu.get('rip')) - 1;
     const breakpoint = index.breakpointAt(at);
     if (breakpoint === undefined) return undefined;
@@ -170,7 +198,7 @@ export class Run {
       return undefined;
     }
     if (this.#silenced(at)) return undefined;
-    const watched = this.#context.watches.byEntry.get(x.index.offset(at));
+    const watched = this.#watches.byEntry.get(x.index.offset(at));
     if (watched === undefined) {
       x.guest.set('rip', at);
       return { kind: 'fault', fault: faultAt(x, '#UD', 'vmcall: there is no hypervisor') };
@@ -182,7 +210,7 @@ export class Run {
   /** A site that would call its owners, were ftrace switched on: the hypercall stands for its NOP. */
   #silenced(at: bigint): boolean {
     const x = this.#x;
-    const attachments = this.#context.watches.silenced.get(x.index.offset(at));
+    const attachments = this.#watches.silenced.get(x.index.offset(at));
     if (attachments === undefined) return false;
     for (const attachment of attachments) x.miss(attachment, 'ftrace is disabled');
     x.extra -= 1;

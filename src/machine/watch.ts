@@ -53,7 +53,7 @@ function displacedLength(read: ReadBytes, entry: number): number {
 const isNop5 = (bytes: Uint8Array): boolean => Buffer.compare(bytes, NOP5) === 0;
 
 /** Watches over all counting code that nothing else announces, and over the sites of silenced owners. `read` reads text without overlays. */
-export function watchCounted(index: RuntimeIndex, read: ReadBytes): Watches {
+export function watchCounted(index: RuntimeIndex, read: ReadBytes, slotsStart = SLOTS_START): Watches {
   const overlays: Overlay[] = [];
   const byEntry = new Map<number, Watched>();
   const slots = new Uint8Array(index.counted.size * SLOT_SIZE).fill(0xcc);
@@ -61,7 +61,7 @@ export function watchCounted(index: RuntimeIndex, read: ReadBytes): Watches {
   let used = 0;
   for (const [entry, code] of index.counted) {
     const length = displacedLength(read, entry);
-    const slot = SLOTS_START + BigInt(used);
+    const slot = slotsStart + BigInt(used);
     const back = index.offset(slot) + length;
     slots.set(read(entry, length), used);
     slots.set(jmpRel32(back, entry + length).subarray(0, JMP32_INSN_SIZE), used + length);

@@ -15,12 +15,12 @@ import { describeRuntime, initialState, makeWorld, type World } from '../../src/
 import { withArena } from './arena-text.ts';
 import type { RegistryLab } from './registry-lab.ts';
 
-const BUILTIN = fileURLToPath(new URL('../../fixtures/builtin/vmlinux', import.meta.url));
+export const BUILTIN_PATH = fileURLToPath(new URL('../../fixtures/builtin/vmlinux', import.meta.url));
 
 const machines = new WeakMap<KernelImage, Promise<Machine>>();
 
 async function make(image: KernelImage): Promise<Machine> {
-  const data = await readImageData(dataRequest(image, image.source === 'builtin' ? BUILTIN : image.source));
+  const data = await readImageData(dataRequest(image, image.source === 'builtin' ? BUILTIN_PATH : image.source));
   if (!data.ok) throw new Error(data.fault.detail);
   return new Machine(machineImage(image, data.value), systemClock);
 }

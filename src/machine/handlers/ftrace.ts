@@ -6,7 +6,7 @@
  */
 import type { RuntimeOps } from '../../registry/index.ts';
 import type { Execution, Handler, Played } from '../execution.ts';
-import { CPU_COUNT, PT_REGS } from '../layout.ts';
+import { PT_REGS } from '../layout.ts';
 import { hasSorted, opsHasSite } from '../runtime-index.ts';
 import { kprobeOnFtrace } from './kprobe-ftrace.ts';
 
@@ -75,7 +75,7 @@ export function fprobe(x: Execution, call: FtraceCall): void {
   const record = callback === 'fprobe-exit' ? undefined : x.fire(attachment, call.site, args);
   if (callback === 'fprobe-entry') return;
   // fprobe_init_rethook: as many nodes as functions times CPUs times 2.
-  const limit = Math.max(call.ops.sites.length, 1) * CPU_COUNT * 2;
+  const limit = Math.max(call.ops.sites.length, 1) * x.index.image.cpus * 2;
   const onReturn = (value: bigint): void =>
     x.completeFired(record ?? x.fire(attachment, call.site, args), { returnValue: value });
   const isHooked = x.hookReturn(attachment, limit, x.guest.read64(field(call.regs, 'rsp')), onReturn);

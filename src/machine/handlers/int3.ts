@@ -26,7 +26,10 @@ export type Int3Result = 'handled' | 'kgdb' | 'oops';
 /** %rip is one past the int3. */
 export function int3(x: Execution, vector: PokeVector): Int3Result {
   const ip = x.guest.get('rip');
-  if (pokeHandler(x, vector, ip)) return 'handled';
+  if (pokeHandler(x, vector, ip)) {
+    x.pokeTraps += 1;
+    return 'handled';
+  }
   const at = x.index.offset(ip - INT3_SIZE);
   if (x.steppedBreakpoint !== at && x.index.breakpointAt(at) !== undefined) return 'kgdb';
   return kprobeInt3(x, at) ? 'handled' : 'oops';
