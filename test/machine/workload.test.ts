@@ -101,15 +101,15 @@ async function run(
     const options = { image: machineImage(image, data.value, cpus), mix, state: stateOf(lab), clock: systemClock };
     const workload = new Workload({ ...options, prng: random, held, ...(writer === undefined ? {} : { writer }) });
     let wrong: string | undefined;
-    const turn = (isClosing = false): void => {
-      for (const done of workload.turn(isClosing)) if (done.wrong !== undefined) wrong ??= `${done.call} ${done.wrong}`;
+    const turn = (begin?: number): void => {
+      for (const done of workload.turn(begin)) if (done.wrong !== undefined) wrong ??= `${done.call} ${done.wrong}`;
     };
     for (let i = 0; i < changes; i++) {
       change(lab, random);
       workload.show(stateOf(lab));
       for (let turns = random.below(60); turns >= 0; turns--) turn();
     }
-    while (workload.inFlight > 0) turn(true);
+    while (workload.inFlight > 0) turn(0);
     return { counts: workload.counts, wrong };
   });
   assert.ok(result.ok);

@@ -1,7 +1,8 @@
 /** What the fake coordinator answers to a call. */
-import type { CallAnswer, CallRequest } from '../../src/coordinator/index.ts';
+import { ok } from '../../src/base/index.ts';
+import type { CallAnswer, Caller, CallRequest, Coordinator } from '../../src/coordinator/index.ts';
 
-export const fakeCall = (request: CallRequest): CallAnswer => ({
+const fakeCall = (request: CallRequest): CallAnswer => ({
   function: request.function,
   ended: 'returned',
   returnValue: '0x0000000000000004',
@@ -14,4 +15,16 @@ export const fakeCall = (request: CallRequest): CallAnswer => ({
   fault: null,
   exceeded: null,
   trace: [],
+});
+
+export const fakeCalls = (callers: Caller[]): Pick<Coordinator, 'call' | 'callTotals'> => ({
+  async call(caller, request) {
+    callers.push(caller);
+    return ok(fakeCall(request));
+  },
+  callTotals: () => ({
+    calls: { returned: 3 },
+    hits: { fentry: 2 },
+    misses: [{ kind: 'kprobe', reason: 'recursion', count: 1 }],
+  }),
 });

@@ -15,7 +15,7 @@ import type {
   SiteAnswer,
   SiteView,
 } from '../../src/coordinator/index.ts';
-import { fakeCall } from './calls.fake.ts';
+import { fakeCalls } from './calls.fake.ts';
 import { KERNELS, TEXT_MUTEX } from './coordinator.answers.ts';
 import { fakeExplorations } from './explorations.fake.ts';
 import { fakeMaps } from './maps.fake.ts';
@@ -193,15 +193,7 @@ export function createFakeCoordinator(): FakeCoordinator {
     },
     isClosed: () => closed,
     attach,
-    async call(caller, request) {
-      callers.push(caller);
-      return ok(fakeCall(request));
-    },
-    callTotals: () => ({
-      calls: { returned: 3 },
-      hits: { fentry: 2 },
-      misses: [{ kind: 'kprobe', reason: 'recursion', count: 1 }],
-    }),
+    ...fakeCalls(callers),
     ...readOnly(() => revision),
     sites: (query) => ok(pageOf(attachments.size > 0 ? [site('tcp_set_state')] : [], query)),
     site: (place) => (place === 'nowhere' ? err(fault('ENOENT', 'place.unknown', 'nowhere')) : ok(site(place))),

@@ -127,6 +127,16 @@ export class Workload {
     return this.#inFlight.size;
   }
 
+  /** Of the state that calls meet that begin now. */
+  get version(): number {
+    return this.#now.state.version;
+  }
+
+  /** Whether text is what was shown last, and nobody is left in what it was before. */
+  get isSettled(): boolean {
+    return this.#next === undefined && this.#pending === undefined && this.#leaving.length === 0;
+  }
+
   /** Text and owners from now on; when states come faster than they can be met, the last one counts. */
   show(state: MachineState): void {
     if (state.version !== (this.#next ?? this.#pending?.to.state ?? this.#now.state).version) this.#next = state;
@@ -159,15 +169,18 @@ export class Workload {
     text.show(this.#now.state.delta, [...overlays, ...this.#now.watches.overlays]);
   }
 
-  /** A turn: the change, if there is one, does a write, and every CPU some instructions. `isClosing`: no call begins any more. */
-  turn(isClosing = false): readonly FinishedCall[] {
+  /** A turn: the change, if there is one, does a write, and every CPU some instructions. At most `begin` calls begin in it. */
+  turn(begin = Number.POSITIVE_INFINITY): readonly FinishedCall[] {
     this.#change();
     const { prng } = this.#options;
     const isChanging = this.#pending?.live !== undefined;
-    const mayBegin = !isClosing && !this.#mustWait();
+    let left = this.#mustWait() ? 0 : begin;
     const finished: FinishedCall[] = [];
     for (const cpu of this.#booted.cpus.keys()) {
-      if (!this.#inFlight.has(cpu) && mayBegin) this.#begin(cpu);
+      if (!this.#inFlight.has(cpu) && left > 0) {
+        this.#begin(cpu);
+        left -= 1;
+      }
       const done = this.#advance(cpu, isChanging ? 1 + prng.below(TURN_IN_CHANGE) : TURN);
       if (done !== undefined) finished.push(done);
     }
