@@ -33,20 +33,24 @@ function positionOf(text: string): { readonly line: string; readonly number: num
   return { line: text.split('\n')[number] ?? '', number, column: before.at(-1)?.length ?? 0 };
 }
 
-/** Reads `{steps: […]}`, or the bare array of steps; `-` is standard input. Throws {@link UsageError}. */
-export function readPlan(path: string): PlanRequest {
+/** Reads a file of JSON; `-` is standard input. Throws {@link UsageError}. */
+export function readJson(path: string): unknown {
   let text: string;
   try {
     text = readFileSync(path === '-' ? 0 : path, 'utf8');
   } catch (error) {
     throw new UsageError(`cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
   }
-  let plan: unknown;
   try {
-    plan = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     const { line, number, column } = positionOf(text);
     throw new UsageError(`${path}:${number + 1}:${column + 1}: this is not JSON`, line, column);
   }
+}
+
+/** Reads `{steps: […]}`, or the bare array of steps. As {@link readJson}. */
+export function readPlan(path: string): PlanRequest {
+  const plan = readJson(path);
   return (Array.isArray(plan) ? { steps: plan } : plan) as PlanRequest;
 }

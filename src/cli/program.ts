@@ -10,6 +10,7 @@ import * as journal from './commands/journal.ts';
 import * as look from './commands/look.ts';
 import * as map from './commands/map.ts';
 import * as modules from './commands/modules.ts';
+import * as workload from './commands/workload.ts';
 import { type CommonOptions, type Context, createContext, DEFAULT_SERVER } from './context.ts';
 import type { ExitCode, Io } from './io.ts';
 import { type ServeOptions, serve } from './serve.ts';
@@ -339,6 +340,24 @@ function codeOf(error: unknown, args: readonly string[], io: Io): ExitCode {
   throw error;
 }
 
+function addWorkload(program: Command, io: Io, finish: Finish): void {
+  const at = (options: CommonOptions): Context => createContext(io, options);
+  const group = program.command('workload').description('calls in the background while owners come and go');
+  clientCommand(group, 'start', 'start one')
+    .argument('<file>', 'JSON {"calls": [{"function": …, "args": […]}], "cpus": …}; - is standard input')
+    .action(async (file: string, o: CommonOptions) => finish(await workload.start(at(o), file)));
+  clientCommand(group, 'ls', 'those that run or whose figures are kept').action(async (o: CommonOptions) =>
+    finish(await workload.ls(at(o))),
+  );
+  clientCommand(group, 'show', 'its figures')
+    .argument('<id>')
+    .action(async (id: string, o: CommonOptions) => finish(await workload.one(at(o), id)));
+  clientCommand(group, 'stop', 'let its calls end, and show its figures')
+    .argument('<id>')
+    .action(async (id: string, o: CommonOptions) => finish(await workload.stop(at(o), id)));
+  for (const command of group.commands) command.exitOverride().copyInheritedSettings(program);
+}
+
 /** Runs one command line (without `node` and the script's name); answers the exit status. */
 export async function run(args: readonly string[], io: Io, version: string): Promise<ExitCode> {
   let code: ExitCode = 0;
@@ -359,6 +378,7 @@ export async function run(args: readonly string[], io: Io, version: string): Pro
   addMapCommands(program, io, finish);
   addModuleCommands(program, io, finish);
   addScenario(program, io, finish);
+  addWorkload(program, io, finish);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -57,6 +57,9 @@ import type {
   TextMutexView,
   TextView,
   UnloadAnswer,
+  WorkloadPage,
+  WorkloadRequest,
+  WorkloadView,
 } from './types.ts';
 
 export type Answer<T> =
@@ -140,6 +143,10 @@ export interface Client {
   /** Calls a function of the kernel on a simulated CPU. */
   call(call: CallRequest): Promise<Answer<CallAnswer>>;
   /** Begins to explore a scenario; it is over when its `state` is `done`. */
+  startWorkload(workload: WorkloadRequest): Promise<Answer<WorkloadView>>;
+  stopWorkload(id: string): Promise<Answer<WorkloadView>>;
+  workloads(query?: PageQuery): Promise<Answer<WorkloadPage>>;
+  workload(id: string): Promise<Answer<WorkloadView>>;
   explore(exploration: ExplorationRequest): Promise<Answer<ExplorationView>>;
   exploration(id: string): Promise<Answer<ExplorationView>>;
   explorations(query?: PageQuery): Promise<Answer<ExplorationPage>>;
@@ -340,6 +347,10 @@ export function createClient(options: ClientOptions): Client {
     exploration: (id) => get(`/v1/explorations/${part(id)}`),
     explorations: (query) => get('/v1/explorations', query),
     deleteExploration: (id) => json({ method: 'DELETE', path: `/v1/explorations/${part(id)}` }),
+    startWorkload: (workload) => json({ method: 'POST', path: '/v1/workloads', body: workload }),
+    stopWorkload: (id) => json({ method: 'DELETE', path: `/v1/workloads/${part(id)}` }),
+    workloads: (query) => get('/v1/workloads', query),
+    workload: (id) => get(`/v1/workloads/${part(id)}`),
     call: (call) => json({ method: 'POST', path: '/v1/calls', body: call }),
     plan: (plan, kernel, solve) =>
       json({ method: 'POST', path: withQuery('/v1/plans', { kernel, solve }), body: plan }),

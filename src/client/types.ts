@@ -1463,3 +1463,86 @@ export interface Waiter {
   readonly client: string;
   readonly sinceMs: number;
 }
+
+export interface WorkloadCall {
+  /** A place: `tcp_set_state`, `tcp_set_state+0x10` or `0xffffffff81a3c4d0` */
+  readonly function: string;
+  readonly args?: readonly (
+    | string
+    | number
+    | {
+        /** Bytes, lower-case hex */
+        readonly buffer: string;
+      }
+    | {
+        /** A place: `tcp_set_state`, `tcp_set_state+0x10` or `0xffffffff81a3c4d0` */
+        readonly symbol: string;
+      }
+  )[];
+
+  /** Missing arguments by prototype */
+  readonly sample?: boolean;
+}
+
+export interface WorkloadChanges {
+  /** Of owners, while CPUs went on */
+  readonly live: number;
+
+  /** For which all calls had to end before */
+  readonly stopped: number;
+}
+
+export interface WorkloadPage {
+  readonly items: readonly WorkloadView[];
+  readonly nextCursor: string | null;
+}
+
+export interface WorkloadRequest {
+  /** All equally often */
+  readonly calls: readonly WorkloadCall[];
+
+  /** Default 4 */
+  readonly cpus?: number;
+
+  /** Default 100 */
+  readonly callsPerSecond?: number;
+
+  /** It ends by itself then; default 600 */
+  readonly seconds?: number;
+  readonly seed?: number;
+}
+
+export interface WorkloadView {
+  readonly id: string;
+  readonly client: string;
+
+  /** ISO 8601 */
+  readonly since: string;
+  readonly state: 'running' | 'stopped' | 'failed';
+  readonly why: string | null;
+  readonly cpus: number;
+  readonly functions: readonly string[];
+  readonly callsPerSecond: number;
+  readonly seconds: number;
+  readonly seed: number;
+  readonly started: number;
+  readonly finished: number;
+  readonly inFlight: number;
+
+  /** By what calls ended with */
+  readonly ended: Readonly<Record<string, number>>;
+  readonly instructions: number;
+  readonly hits: number;
+  readonly misses: number;
+
+  /** Calls that ran while text changed under them */
+  readonly crossed: number;
+
+  /** Traps into a poke under way */
+  readonly pokeTraps: number;
+  readonly changes: WorkloadChanges;
+
+  /** Calls that did not fire whom they had to, or came to another result */
+  readonly wrong: number;
+  readonly firstWrong: string | null;
+}

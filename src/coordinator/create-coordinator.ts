@@ -14,6 +14,7 @@ import { Kernel, type KernelOptions } from './kernel.ts';
 import { kernelsView, ruleView } from './kernels.ts';
 import { startOptimizer, waitForKprobeOptimizer } from './kprobe-optimizer.ts';
 import { KPROBE_PROFILE, kprobeProfile } from './kprobe-profile.ts';
+import { MachineStates } from './machine-state.ts';
 import { MapTurn } from './map-turn.ts';
 import { mapCalls } from './maps.ts';
 import { moduleCalls } from './modules.ts';
@@ -35,6 +36,7 @@ import { taskCalls } from './tasks.ts';
 import { force, startTransitionWorker } from './transitions.ts';
 import { Verifications } from './verifications.ts';
 import { setSysctl } from './views.ts';
+import { Workloads, workloadCalls } from './workloads.ts';
 
 function imageView(kernel: Kernel): ImageView {
   const { image, kernel: version, strictness } = kernel.world;
@@ -134,7 +136,9 @@ export const createCoordinator = (options: KernelOptions): Coordinator => coordi
 export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordinator {
   const { events } = kernel;
   const mapTurn = new MapTurn();
-  const calls = new Calls(kernel, mapTurn);
+  const states = new MachineStates(kernel);
+  const calls = new Calls(kernel, states, mapTurn);
+  const workloads = new Workloads(kernel, states);
   const explorations = new Explorations(kernel);
   const reaper = new SessionReaper(kernel);
   const stopWorkers = [startTransitionWorker(kernel), startOptimizer(kernel), () => reaper.stop()];
@@ -175,6 +179,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     },
     call: (caller, request) => calls.call(caller, request),
     ...explorationCalls(explorations),
+    ...workloadCalls(workloads),
     callTotals: () => kernel.counters.totals(),
     waitForKprobeOptimizer: () => waitForKprobeOptimizer(kernel),
     close: async () => {
@@ -182,6 +187,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
       await explorations.close();
       await waitForKprobeOptimizer(kernel);
       await kernel.mutex.run({ client: 'service', what: 'drain' }, () => undefined);
+      await workloads.close();
       await calls.close();
       await runs.close();
       await verifications.close();

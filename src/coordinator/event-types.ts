@@ -12,6 +12,7 @@ export const EVENT_TYPES = [
   'transition',
   'program',
   'exploration',
+  'workload',
   'map',
   'module',
 ] as const;

@@ -15,6 +15,15 @@ export interface CountedCall {
   readonly misses: readonly { readonly attachment: string; readonly reason: string }[];
 }
 
+/** The same of several calls. */
+export interface CountedCalls {
+  readonly ended: Readonly<Record<string, number>>;
+  readonly fired: readonly { readonly attachment: string; readonly hits: number; readonly instructions: number }[];
+  readonly misses: readonly { readonly attachment: string; readonly reason: string; readonly count: number }[];
+}
+
+type KindOf = (attachment: string) => string | undefined;
+
 /**
  * How often attachments ran, and how often one would have and did not. Kept in memory, as Linux keeps nmissed and the counters of a program: they begin
  * at 0 when the service starts, as after a boot, and end with the attachment. Nothing is decided by them, so that the journal does not need them.
@@ -27,23 +36,32 @@ export class HitCounters {
   readonly #missesByKind = new Map<string, Map<string, number>>();
 
   /** @param kindOf kind of an attachment that is there; undefined for one that has left meanwhile */
-  count({ ended, fired, misses }: CountedCall, kindOf: (attachment: string) => string | undefined): void {
-    add(this.#calls, ended, 1);
-    for (const { attachment, instructions } of fired) {
+  count({ ended, fired, misses }: CountedCall, kindOf: KindOf): void {
+    const hits = fired.map((each) => ({ ...each, hits: 1 }));
+    this.countMany(
+      { ended: { [ended]: 1 }, fired: hits, misses: misses.map((each) => ({ ...each, count: 1 })) },
+      kindOf,
+    );
+  }
+
+  /** Of several calls. */
+  countMany({ ended, fired, misses }: CountedCalls, kindOf: KindOf): void {
+    for (const [how, count] of Object.entries(ended)) add(this.#calls, how, count);
+    for (const { attachment, hits, instructions } of fired) {
       const kind = kindOf(attachment);
       if (kind === undefined) continue;
       const counts = this.#of(attachment);
-      counts.hits += 1;
+      counts.hits += hits;
       counts.instructions += instructions;
-      add(this.#hitsByKind, kind, 1);
+      add(this.#hitsByKind, kind, hits);
     }
-    for (const { attachment, reason } of misses) {
+    for (const { attachment, reason, count } of misses) {
       const kind = kindOf(attachment);
       if (kind === undefined) continue;
-      add(this.#of(attachment).misses, reason, 1);
+      add(this.#of(attachment).misses, reason, count);
       const byReason = this.#missesByKind.get(kind) ?? new Map<string, number>();
       this.#missesByKind.set(kind, byReason);
-      add(byReason, reason, 1);
+      add(byReason, reason, count);
     }
   }
 

@@ -1,4 +1,4 @@
-export { CPU_COUNT } from '../machine/index.ts';
+export { CPU_COUNT, CPU_COUNT_MAX } from '../machine/index.ts';
 export { createCoordinator } from './create-coordinator.ts';
 export { type DurableOptions, type OpenedDurable, openDurable } from './durable/open-durable.ts';
 export type { Recovery } from './durable/recover.ts';
@@ -13,3 +13,4 @@ export * from './service-explorations.ts';
 export * from './service-maps.ts';
 export * from './service-programs.ts';
 export * from './service-tasks.ts';
+export * from './service-workloads.ts';

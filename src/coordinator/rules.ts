@@ -1,6 +1,7 @@
 import type { Rule } from '../registry/index.ts';
 import { JOURNAL_RULES } from './durable/rules.ts';
 import { EXPLORATION_RULES } from './exploration-rules.ts';
+import { WORKLOAD_RULES } from './workload-rules.ts';
 
 const OURS = 'no counterpart';
 
@@ -290,6 +291,7 @@ export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
     VERIFICATIONS_BUSY,
     ...CALL_DATA_RULES,
     ...EXPLORATION_RULES,
+    ...WORKLOAD_RULES,
     ...TEXT_MUTEX_RULES,
     ...LOADING_RULES,
     ...JOURNAL_RULES,

@@ -14,6 +14,7 @@ import type { ProgramCalls } from './service-programs.ts';
 import type { BlameView, ImageView, PokeView, SiteView, SymbolView, TextView } from './service-reads.ts';
 import type { SessionCalls } from './service-sessions.ts';
 import type { LivepatchView, TaskCalls } from './service-tasks.ts';
+import type { WorkloadCalls } from './service-workloads.ts';
 
 export { type GracePeriod, OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
 export type * from './call-service.ts';
@@ -275,7 +276,14 @@ export type ReadCalls = Pick<
 >;
 
 /** The one door between HTTP and the kernel. Every fault is returned; a rejected promise is our bug. */
-export interface Coordinator extends TaskCalls, SessionCalls, ProgramCalls, MapCalls, ExplorationCalls, ModuleCalls {
+export interface Coordinator
+  extends TaskCalls,
+    SessionCalls,
+    ProgramCalls,
+    MapCalls,
+    ExplorationCalls,
+    ModuleCalls,
+    WorkloadCalls {
   /** The same as it was right after the change that this event belongs to. Needs a journal. */
   readsAt(sequence: number): Promise<Result<ReadCalls>>;
   /** Who changed these bytes, when, and what they hide. */

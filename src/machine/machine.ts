@@ -7,6 +7,7 @@ import type { Play } from './intercepts.ts';
 import { SLOTS_START } from './layout.ts';
 import type { MachineImage } from './machine-image.ts';
 import type { MachineText, Overlay } from './machine-text.ts';
+import { mapModules } from './modules.ts';
 import { Run } from './run.ts';
 import { RuntimeIndex } from './runtime-index.ts';
 import { type Watches, watchCounted } from './watch.ts';
@@ -49,11 +50,7 @@ export class Machine {
   /** Modules come and go: their data does with them. */
   #mapModules(modules: readonly ModuleMemory[]): void {
     for (const region of this.#modules) this.space.unmap(region);
-    this.#modules = modules.map(({ name, address, length, bytes, isWritable }) => {
-      const initial = new Uint8Array(length);
-      initial.set(bytes);
-      return this.space.map({ name, start: address, length, permissions: isWritable ? 'rw-' : 'r--', initial });
-    });
+    this.#modules = mapModules(this.space, modules);
   }
 
   /** Shows text and owners. Equal versions are equal states, and cost nothing. */

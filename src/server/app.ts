@@ -34,6 +34,7 @@ import { sysctlRoutes } from './routes/sysctl.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { textRoutes } from './routes/text.ts';
 import { tracefsRoutes } from './routes/tracefs.ts';
+import { workloadRoutes } from './routes/workloads.ts';
 import { edgeFault } from './rules.ts';
 import { schemaErrorText } from './schema-errors.ts';
 import type { Services } from './services.ts';
@@ -139,7 +140,15 @@ async function install(app: App): Promise<void> {
     for (const routes of [imageRoutes, kernelRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes])
       routes(scope);
     for (const routes of [tracefsRoutes, debugfsRoutes, sysctlRoutes, taskRoutes]) routes(scope);
-    for (const routes of [callRoutes, sessionRoutes, programRoutes, mapRoutes, explorationRoutes, moduleRoutes])
+    for (const routes of [
+      callRoutes,
+      sessionRoutes,
+      programRoutes,
+      mapRoutes,
+      explorationRoutes,
+      moduleRoutes,
+      workloadRoutes,
+    ])
       routes(scope);
   });
   await installDocs(app);

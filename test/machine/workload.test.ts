@@ -159,6 +159,7 @@ describe('canary: a call that fires a wrong set is found', () => {
     log: [],
     buffers: [],
     counted: [],
+    mapWrites: [],
     trace: [],
   });
   const [before, after] = [reference(1, ['a', 'b']), reference(2, ['a', 'b', 'c'])];

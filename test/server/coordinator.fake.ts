@@ -15,7 +15,7 @@ import type {
   SiteAnswer,
   SiteView,
 } from '../../src/coordinator/index.ts';
-import { fakeCalls } from './calls.fake.ts';
+import { fakeCalls, fakeWorkloads } from './calls.fake.ts';
 import { KERNELS, TEXT_MUTEX } from './coordinator.answers.ts';
 import { fakeExplorations } from './explorations.fake.ts';
 import { fakeMaps } from './maps.fake.ts';
@@ -194,6 +194,7 @@ export function createFakeCoordinator(): FakeCoordinator {
     isClosed: () => closed,
     attach,
     ...fakeCalls(callers),
+    ...fakeWorkloads(callers),
     ...readOnly(() => revision),
     sites: (query) => ok(pageOf(attachments.size > 0 ? [site('tcp_set_state')] : [], query)),
     site: (place) => (place === 'nowhere' ? err(fault('ENOENT', 'place.unknown', 'nowhere')) : ok(site(place))),

@@ -46,6 +46,9 @@ function kprobeCovers(big: RuntimeKprobe | undefined, small: RuntimeKprobe): boo
   return same(rest, others) && children.every((child) => more.some((each) => same(each, child)));
 }
 
+const sameMaps = (a: Runtime['maps'], b: Runtime['maps']): boolean =>
+  a === b || (a.length === b.length && a.every((map, i) => map === b[i]));
+
 /** Plain data, compared as text; arrays of sites are compared elsewhere. */
 const same = (a: unknown, b: unknown): boolean => a === b || plain(a) === plain(b);
 const plain = (value: unknown): string =>
@@ -54,6 +57,8 @@ const plain = (value: unknown): string =>
 /** Whether everything that `small` has is in `big`, as it is there. */
 export function covers(big: Runtime, small: Runtime): boolean {
   if (big.isFtraceDead !== small.isFtraceDead || !same(big.insnRules, small.insnRules)) return false;
+  // What maps hold is memory that programs share.
+  if (!same(big.tailCallees, small.tailCallees) || !sameMaps(big.maps, small.maps)) return false;
   if (!same(big.silenced, small.silenced) || !same(big.breakpoints, small.breakpoints)) return false;
   const kprobes = new Map(big.kprobes.map((probe) => [probe.addr, probe]));
   const programs = new Map(big.programs.map((program) => [program.prog, program]));

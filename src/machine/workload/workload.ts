@@ -7,6 +7,7 @@ import type { CallOutcome, MachineCall, MachineState } from '../call-types.ts';
 import { HEAP_SIZE, HEAP_START, SLOTS_ROOM, SLOTS_START } from '../layout.ts';
 import { Machine } from '../machine.ts';
 import type { MachineImage } from '../machine-image.ts';
+import { mapModules } from '../modules.ts';
 import { Run } from '../run.ts';
 import { RuntimeIndex } from '../runtime-index.ts';
 import { type Watches, watchCounted } from '../watch.ts';
@@ -30,6 +31,10 @@ interface Meeting {
   readonly slots: Region | undefined;
   readonly references: readonly Reference[];
 }
+
+const sameModules = (a: MachineState, b: MachineState): boolean =>
+  (a.modules ?? []).map(({ name, address }) => `${name} ${address}`).join() ===
+  (b.modules ?? []).map(({ name, address }) => `${name} ${address}`).join();
 
 interface InFlight {
   readonly run: Run;
@@ -112,6 +117,8 @@ export class Workload {
     readonly calls: Set<InFlight>;
     readonly slots: Region | undefined;
   }[] = [];
+  /** Data of modules. */
+  #modules: readonly Region[] = [];
   #sinceRestore = 0;
   #slotArea = 0;
 
@@ -165,8 +172,12 @@ export class Workload {
 
   /** Nobody runs: text is shown as a whole. */
   #showNow(): void {
-    const { text, overlays } = this.#booted;
+    const { text, space, overlays, bpf } = this.#booted;
+    for (const region of this.#modules) space.unmap(region);
+    this.#modules = mapModules(space, this.#now.state.modules ?? []);
     text.show(this.#now.state.delta, [...overlays, ...this.#now.watches.overlays]);
+    bpf.show(this.#now.state.runtime.maps);
+    this.#restore();
   }
 
   /** A turn: the change, if there is one, does a write, and every CPU some instructions. At most `begin` calls begin in it. */
@@ -194,7 +205,9 @@ export class Workload {
   }
 
   #restore(): void {
-    this.#booted.space.restore();
+    const { space, bpf } = this.#booted;
+    space.restore();
+    bpf.putPrograms(this.#now.state.runtime.tailCallees);
     this.#sinceRestore = 0;
   }
 
@@ -205,7 +218,7 @@ export class Workload {
     const processor = this.#booted.cpus[cpu];
     invariant(call !== undefined && processor !== undefined, 'a mix of one call at least');
     const meeting = this.#pending?.isGrowing === true ? this.#pending.to : this.#now;
-    const { text, intercepts } = this.#booted;
+    const { text, intercepts, bpf } = this.#booted;
     const context = {
       image,
       text,
@@ -214,6 +227,7 @@ export class Workload {
       watches: meeting.watches,
       intercepts,
       instances: this.#instances,
+      bpf: bpf.world(this.#options.clock),
       heapStart: this.#heap(cpu).start,
       pokeVector: () => this.#pending?.live?.vector ?? { refs: 0, entries: [] },
     };
@@ -272,7 +286,7 @@ export class Workload {
     const from = this.#now;
     const to = this.#meeting(state);
     const { text, cpus } = this.#booted;
-    const kind = runtimeChange(from.state.runtime, state.runtime);
+    const kind = sameModules(from.state, state) ? runtimeChange(from.state.runtime, state.runtime) : 'mixed';
     const sites = new Set([from, to].flatMap(({ state: each }) => each.runtime.ops.flatMap((ops) => [...ops.sites])));
     const change = kind === 'mixed' ? undefined : textChange(text, from.state.delta, state.delta, sites);
     if (change === undefined) {
@@ -306,7 +320,6 @@ export class Workload {
     if (slots !== undefined) this.#booted.space.unmap(slots);
     this.#now = to;
     this.#pending = undefined;
-    this.#restore();
     this.#showNow();
     this.counts.stoppedChanges += 1;
   }

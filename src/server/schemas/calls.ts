@@ -2,7 +2,7 @@ import { CPU_COUNT } from '../../coordinator/index.ts';
 import { Address, HexBytes, nullable, Place, strict, words } from './common.ts';
 import { Type } from './type.ts';
 
-const ARGUMENTS_MAX = 32;
+export const ARGUMENTS_MAX = 32;
 const TRACE_MAX = 1_000;
 
 export const CallArgument = Type.Unsafe<string | number | { readonly buffer: string } | { readonly symbol: string }>({
