@@ -308,6 +308,8 @@ const BY_VERIFYING = ['program.verifications-busy'];
 
 /** Theirs, too: test/coordinator/explorations.test.ts. */
 const BY_EXPLORING = ['no-trace', 'not-yours', 'scenario.invalid', 'unknown'].map((name) => `exploration.${name}`);
+/** Of workloads; tried in test/integration/workload.test.ts. */
+const BY_WORKLOADS = ['workload.unknown', 'workload.not-yours'];
 
 /** No caller of the coordinator gives a deadline yet, and none works inside another's turn; textpoke's tests have these. */
 const BY_TEXTPOKE = ['text-mutex.deadline', 'text-mutex.reentered'];
@@ -330,7 +332,7 @@ describe('refusals of the coordinator', () => {
     // Those about images, profiles, journals and the past refuse before there is a coordinator, quotas where there are some; their tests are beside them.
     const rules = [...COORDINATOR_RULES.keys()].filter((id) => !/^(image|profile|journal|quota|history)\./.test(id));
     assert.deepEqual(
-      [...own, ...BY_TEXTPOKE, ...BY_IMAGE, ...BY_RUNNING, ...BY_VERIFYING, ...BY_EXPLORING].sort(),
+      [...own, ...BY_TEXTPOKE, ...BY_IMAGE, ...BY_RUNNING, ...BY_VERIFYING, ...BY_EXPLORING, ...BY_WORKLOADS].sort(),
       rules.sort(),
     );
   });

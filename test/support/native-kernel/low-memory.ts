@@ -126,8 +126,15 @@ export interface LowKernel {
 }
 
 const PERCPU = '.data..percpu';
-const LEFT_OUT = /^(?:stubs of the machine|displaced instructions|data objects|module)/;
+const LEFT_OUT = /^(?:stubs of |displaced instructions|data objects|module)/;
 const MOVED = /^(?:per-CPU area|task|stack|heap|command line)/;
+
+/** A region that nobody has given a place would lie somewhere, and crash the process. */
+function placeOf(map: LowMap, { name, start }: Region): bigint {
+  const low = map.toLow(start);
+  if (low === undefined) throw new Error(`${name} has no place below 2 GiB`);
+  return low;
+}
 
 /**
  * A kernel that has booted, as its memory would be had it been linked below 2 GiB: pristine text and data changed at the places that the relocation
@@ -160,7 +167,7 @@ export function lowKernel(
   for (const copy of copies) if (!ofImage.includes(copy)) relocate(kernel, [copy], { delta: map.delta, perCpuLoad });
   const text = texts.map(({ at, bytes }) => ({ low: at + map.delta, bytes, permissions: 'r-x' as const }));
   const data = copies.map(({ region, bytes }) => ({
-    low: map.toLow(region.start) ?? 0n,
+    low: placeOf(map, region),
     bytes: map.lowered(bytes, false),
     permissions: region.permissions === 'r--' ? ('r--' as const) : ('rw-' as const),
   }));
