@@ -288,6 +288,7 @@ function addServe(program: Command, io: Io, finish: Finish): void {
         .choices(['safe', 'linux'])
         .default('safe'),
     )
+    .option('--variants', 'also what the thread of 2019 proposed and Linux did not take (docs/variants.md)')
     .option('--listen <address>', 'HOST:PORT or unix:PATH', '127.0.0.1:7700')
     .option('--data <dir>', 'keep attachments in this directory, across restarts and crashes')
     .option('--ephemeral', 'keep nothing across restarts (the default)')

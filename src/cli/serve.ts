@@ -15,6 +15,7 @@ export interface ServeOptions {
   readonly image: string;
   readonly profile: string;
   readonly strictness: 'safe' | 'linux';
+  readonly variants?: boolean;
   readonly listen: string;
   readonly data?: string;
   readonly ephemeral?: boolean;
@@ -187,6 +188,7 @@ async function start(
           image: options.image,
           profile: options.profile,
           strictness: options.strictness,
+          variants: options.variants === true,
           quotas: {
             ...(options.maxAttachments === undefined ? {} : { attachments: options.maxAttachments }),
             ...(options.maxSites === undefined ? {} : { sites: options.maxSites }),

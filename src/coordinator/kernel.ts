@@ -41,6 +41,8 @@ const TEXT_MUTEX_QUEUE_MAX = 1_000;
 export interface KernelOptions {
   readonly image: KernelImage;
   readonly strictness: Strictness;
+  /** Also what the 2019 thread proposed and Linux did not take. */
+  readonly variants?: boolean;
   readonly clock: Clock;
   readonly prng: Prng;
   readonly quotas?: Quotas;
@@ -86,7 +88,7 @@ export class Kernel {
     this.quotas = options.quotas ?? {};
     const clock = new CommandClock(options.clock);
     this.clock = clock;
-    this.#core = makeWorld(image, { strictness: options.strictness });
+    this.#core = makeWorld(image, { strictness: options.strictness, variants: options.variants === true });
     this.text = new KernelText({
       base: image.base,
       ranges: image.pristine.ranges.map((range) => ({

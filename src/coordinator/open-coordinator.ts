@@ -21,6 +21,7 @@ export interface OpenOptions {
   /** Name of a built-in profile, or the path of a JSON file. */
   readonly profile: string;
   readonly strictness: Strictness;
+  readonly variants?: boolean;
   readonly quotas?: Quotas;
   readonly cacheFolder?: string;
   /** Where the journal lies; undefined: nothing is kept. */
@@ -74,6 +75,7 @@ export async function openCoordinator(options: OpenOptions): Promise<Result<Coor
   const kernel = {
     image: image.value,
     strictness: options.strictness,
+    variants: options.variants === true,
     clock: systemClock,
     prng: systemPrng,
     ...(options.quotas === undefined ? {} : { quotas: options.quotas }),

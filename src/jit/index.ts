@@ -1,6 +1,7 @@
 export * from './bpf/index.ts';
 export * from './builtin/counting-handler.ts';
 export * from './builtin/counting-program.ts';
+export * from './builtin/stack-changing.ts';
 export * from './compile/index.ts';
 export * from './helpers/index.ts';
 export * from './interpret/index.ts';

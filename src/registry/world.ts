@@ -33,6 +33,8 @@ export interface World {
   /** What that version, at its point release, decides differently from others. */
   readonly fact: FactReader;
   readonly strictness: Strictness;
+  /** What the 2019 thread proposed and Linux did not take is there, too. */
+  readonly hasVariants: boolean;
   /** Offsets of the shared callers and of what they call; undefined when the image has no ftrace. */
   readonly ftrace: FtraceSymbols | undefined;
   readonly kprobeFtraceHandler: number | undefined;
@@ -148,6 +150,7 @@ export function inRanges(ranges: readonly TextRange[], offset: number): TextRang
 
 export interface WorldOptions {
   readonly strictness: Strictness;
+  readonly variants?: boolean;
 }
 
 function ftraceSymbols(image: KernelImage): FtraceSymbols | undefined {
@@ -274,6 +277,7 @@ export function makeWorld(image: KernelImage, options: WorldOptions): World {
     kernel,
     fact: readerFor(pointRelease(image.version)),
     strictness: options.strictness,
+    hasVariants: options.variants === true,
     ftrace: ftraceSymbols(image),
     kprobeFtraceHandler: image.symbols.offsetOf('kprobe_ftrace_handler'),
     kprobeOpsPointer: pointer('kprobe_ftrace_ops'),

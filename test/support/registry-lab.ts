@@ -51,8 +51,8 @@ export class RegistryLab {
   state: KernelState;
   #next = 1;
 
-  constructor(image: KernelImage, strictness: Strictness) {
-    this.#core = makeWorld(image, { strictness });
+  constructor(image: KernelImage, strictness: Strictness, variants = false) {
+    this.#core = makeWorld(image, { strictness, variants });
     this.text = new OverlayText(withArena(this.#core));
     this.state = initialState(this.#core);
   }

@@ -25,11 +25,11 @@ export interface OpenedDurable {
   readonly recovery: Recovery;
 }
 
-const identityOf = (image: KernelImage, { strictness, version }: DurableOptions): JournalIdentity => ({
+const identityOf = (image: KernelImage, { strictness, variants, version }: DurableOptions): JournalIdentity => ({
   image: image.sha256,
   release: image.release,
   profile: image.profile.name,
-  strictness,
+  strictness: variants === true ? `${strictness} with variants` : strictness,
   madeBy: version,
 });
 

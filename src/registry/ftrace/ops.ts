@@ -16,6 +16,7 @@ import { FTRACE_OFF_PERMANENT } from '../rules/sysctl.ts';
 import type { Txn } from '../txn.ts';
 import { ftraceLocation } from '../world.ts';
 import { updateTraceFunction } from './callers.ts';
+import { checkAlone } from './changes-stack.ts';
 import { cleanupDirectAfterIpmodify, prepareDirectForIpmodify, updateIpmodify } from './ipmodify.ts';
 import { disableCalls, modifyAllCode } from './modify-code.ts';
 import { addToList, assignFilter, hasFlag, isEnabled, removeFromList } from './ops-list.ts';
@@ -75,6 +76,8 @@ export function startup(txn: Txn, id: string): Fault | undefined {
       detail: 'ftrace is switched off (kernel.ftrace_enabled is 0), and this owner may not be silenced.',
       holders: [],
     });
+  const shared = checkAlone(txn, txn.op(id), txn.op(id).filter);
+  if (shared !== undefined) return shared;
   let ops = addToList(txn, txn.op(id));
   if (ops.trampoline === undefined) ops = installTrampoline(txn, ops);
   updateTraceFunction(txn);
@@ -138,10 +141,12 @@ export function unregisterFtraceFunction(txn: Txn, id: string): Fault | undefine
 /** ftrace_hash_move and ftrace_ops_update_code: another filter for an ops that may be registered. */
 export function moveFilter(txn: Txn, id: string, filter: FtraceOps['filter']): Fault | undefined {
   const before = txn.op(id);
+  const entering = filter.filter((site) => !before.filter.has(site));
+  const shared = isEnabled(before) && entering.size > 0 ? checkAlone(txn, before, entering) : undefined;
+  if (shared !== undefined) return shared;
   const fault = updateIpmodify(txn, before, explicit(before.filter), explicit(filter));
   if (fault !== undefined) return fault;
   const leaving = before.filter.filter((site) => !filter.has(site));
-  const entering = filter.filter((site) => !before.filter.has(site));
   updateRecords(txn, before, leaving, false);
   const after = assignFilter(txn, txn.op(id), filter);
   updateRecords(txn, after, entering, true);

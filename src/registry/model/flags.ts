@@ -13,6 +13,8 @@ export const OPS = {
   IPMODIFY: 1 << 13,
   PERMANENT: 1 << 16,
   DIRECT: 1 << 17,
+  /** Not Linux's: its callback may change the stack (docs/variants.md). */
+  CHANGES_STACK: 1 << 30,
 } as const;
 
 /**

@@ -3,6 +3,7 @@ import { err, ok, type Result } from '../../base/index.ts';
 import { generateCountingDirectTrampoline, generateCountingHandler } from '../../jit/index.ts';
 import { dataObject, install, remove } from '../arena.ts';
 import { symbolFunc } from '../ftrace/callers.ts';
+import { installStackChanging, STACK_TRAMPOLINE_SIZE } from '../ftrace/changes-stack.ts';
 import { registerFtraceDirect, unregisterFtraceDirect } from '../ftrace/direct.ts';
 import { joinGraphTracers, leaveGraphTracers } from '../ftrace/graph-tracers.ts';
 import { newOps } from '../ftrace/new-ops.ts';
@@ -10,8 +11,9 @@ import { ftraceUsable, registerFtraceFunction, unregisterFtraceFunction } from '
 import { DIRECT_MEETS_IPMODIFY, DIRECT_OPS, GRAPH_CALLBACK } from '../kernels/ftrace-facts.ts';
 import { OPS } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
-import { FTRACE_CHANGES_STACK, FTRACE_DIRECT_NO_OPS_FUNC } from '../rules/ftrace.ts';
+import { FTRACE_DIRECT_NO_OPS_FUNC } from '../rules/ftrace.ts';
 import { refuse } from '../rules/rule.ts';
+import { FTRACE_CHANGES_STACK } from '../rules/variants.ts';
 import type { Txn } from '../txn.ts';
 import { targetSites, tracerSites, withIndex } from './ftrace-targets.ts';
 import { flag, type Options } from './options.ts';
@@ -27,7 +29,7 @@ function callbackOf(txn: Txn, { tracer }: Options): string | undefined {
 }
 
 /** What an ops without a tracer calls: a handler of its own that counts. */
-function countingFunc(txn: Txn, id: string): FtraceOps['func'] {
+export function countingFunc(txn: Txn, id: string): FtraceOps['func'] {
   const counter = dataObject(txn, 8);
   const at = install(txn, { size: CODE_SIZE, what: 'ftrace_handler', attachment: id, counter }, (where) =>
     generateCountingHandler({ at: where, counter, cpu: txn.world.cpu }),
@@ -38,6 +40,27 @@ function countingFunc(txn: Txn, id: string): FtraceOps['func'] {
 function attachGraphTracer(txn: Txn, request: OwnerRequest, sites: readonly number[]): Result<Attached> {
   const fault = joinGraphTracers(txn, request.identity.id, sites);
   return fault === undefined ? ok({ sites, owned: [] }) : err(withIndex(fault, txn, sites, request.target));
+}
+
+/** A tracer's callback is the kernel's and keeps to registers: with `changesStack` the callback is always one of the service's own. */
+function attachStackChanging(txn: Txn, { identity, target }: OwnerRequest, sites: readonly number[]): Result<Attached> {
+  const { id } = identity;
+  const ops = newOps(txn, id, {
+    attachment: id,
+    flags: OPS.INITIALIZED | OPS.DYNAMIC | OPS.CHANGES_STACK,
+    filter: ImmutableSet(sites),
+  });
+  const { callee, callback, trampoline } = installStackChanging(txn, id, ops.pointer);
+  txn.setOp({
+    ...ops,
+    func: { at: callback, symbol: `ftrace_stack_callback_${id}` },
+    trampoline,
+    trampolineSize: STACK_TRAMPOLINE_SIZE,
+  });
+  const fault = registerFtraceFunction(txn, id);
+  return fault === undefined
+    ? ok({ sites, owned: [trampoline, callback, callee] })
+    : err(withIndex(fault, txn, sites, target));
 }
 
 export const ftraceOwner: Owner = {
@@ -52,12 +75,16 @@ export const ftraceOwner: Owner = {
   takes: ['places', 'pattern'],
   attach(txn, request): Result<Attached> {
     const { options, identity, target } = request;
-    if (flag(options, 'changesStack'))
-      return err(refuse(FTRACE_CHANGES_STACK, { detail: 'Callbacks of an ftrace ops cannot change the stack.' }));
+    const isStackChanging = flag(options, 'changesStack');
+    if (isStackChanging && !txn.world.hasVariants)
+      return err(
+        refuse(FTRACE_CHANGES_STACK, { detail: 'Callbacks of an ftrace ops of Linux cannot change the stack.' }),
+      );
     const unusable = ftraceUsable(txn, callbackOf(txn, options));
     if (unusable !== undefined) return err(unusable);
     const sites = options['tracer'] === undefined ? targetSites(txn, target) : tracerSites(txn, target);
     if (!sites.ok) return sites;
+    if (isStackChanging) return attachStackChanging(txn, request, sites.value);
     if (options['tracer'] === 'function_graph') return attachGraphTracer(txn, request, sites.value);
     const tracer = options['tracer'] === 'function' ? symbolFunc(txn, FUNCTION_TRACER) : undefined;
     const func = tracer ?? countingFunc(txn, identity.id);
@@ -82,7 +109,9 @@ export const ftraceOwner: Owner = {
     const fault = unregisterFtraceFunction(txn, attachment.id);
     if (fault !== undefined) return fault;
     txn.opsTable.delete(attachment.id);
-    for (const at of attachment.owned) remove(txn, at, []);
+    // A task may stand in a trampoline of its own; the shared callers are never freed.
+    const after = flag(attachment.options, 'changesStack') ? (['rcu_tasks_rude', 'rcu_tasks'] as const) : [];
+    for (const at of attachment.owned) remove(txn, at, after);
     return undefined;
   },
 };

@@ -6,6 +6,12 @@ import type { Place } from '../place.ts';
 import { KRETPROBE_BLACKLISTED, KRETPROBE_NOT_ENTRY } from '../rules/kprobe.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
+import {
+  attachArgumentsProbe,
+  detachArgumentsProbe,
+  enableArgumentsProbe,
+  hasArgumentsOnly,
+} from './kprobe-arguments.ts';
 import type { OptionSpecs, Options } from './options.ts';
 import { flag } from './options.ts';
 import type { Attached, Owner, OwnerRequest } from './owner.ts';
@@ -53,7 +59,7 @@ function register(
   return fault === undefined ? ok({ sites: [addr.value], owned: [] }) : err(fault);
 }
 
-const leave: Pick<Owner, 'detach' | 'setEnabled'> = {
+const leave: Required<Pick<Owner, 'detach' | 'setEnabled'>> = {
   detach(txn, attachment) {
     unregisterKprobe(txn, attachment.id);
     return undefined;
@@ -64,14 +70,22 @@ const leave: Pick<Owner, 'detach' | 'setEnabled'> = {
 
 export const kprobeOwner: Owner = {
   kind: 'kprobe',
-  options: { ...COMMON, postHandler: { type: 'boolean' } },
+  options: { ...COMMON, postHandler: { type: 'boolean' }, fullRegs: { type: 'boolean' } },
   takes: [],
   attach(txn, request) {
     const hasPostHandler = flag(request.options, 'postHandler');
     const fault = frontDoor(txn, placeOf(request), request.options, hasPostHandler);
-    return fault === undefined ? register(txn, request, 'kprobe', hasPostHandler) : err(fault);
+    if (fault !== undefined) return err(fault);
+    return hasArgumentsOnly(request.options)
+      ? attachArgumentsProbe(txn, request, placeOf(request))
+      : register(txn, request, 'kprobe', hasPostHandler);
   },
-  ...leave,
+  detach: (txn, attachment) =>
+    hasArgumentsOnly(attachment.options) ? detachArgumentsProbe(txn, attachment) : leave.detach(txn, attachment),
+  setEnabled: (txn, attachment, enabled) =>
+    hasArgumentsOnly(attachment.options)
+      ? enableArgumentsProbe(txn, attachment, enabled)
+      : leave.setEnabled(txn, attachment, enabled),
 };
 
 /** register_kretprobe: at a function entry, never with a post_handler. Source: kernel/kprobes.c (6.12; 6.1 alike). */

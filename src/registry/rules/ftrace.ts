@@ -156,20 +156,7 @@ export const FTRACE_PEER_NOT_ASKED: Rule = {
   remedies: ['Drop the post_handler, or register the direct call with an ops_func (`sharesIpmodify: true`).'],
 };
 
-export const FTRACE_CHANGES_STACK: Rule = {
-  id: 'ftrace.changes-stack.not-taken',
-  title: 'Linux did not take a flag for callbacks that change the stack',
-  errno: 'EOPNOTSUPP',
-  what: 'An ftrace ops that asks for `changesStack` is refused.',
-  why: 'The thread of October 2019 proposed two flags: one for callbacks that only change the instruction pointer, which is IPMODIFY, and one for callbacks that also change the stack, so that they could emulate a call with the same arguments. Linux took direct calls instead: the site calls the trampoline itself, which can do to the stack what it likes, and callbacks keep to registers.',
-  linux: 'register_ftrace_direct, kernel/trace/ftrace.c (5.5), was taken instead',
-  range: 'all',
-  strictness: 'both',
-  remedies: ['Use a direct call (`ftrace_direct`) or a BPF trampoline (`fentry`, `fexit`).'],
-};
-
 export const FTRACE_RULES: readonly Rule[] = [
-  FTRACE_CHANGES_STACK,
   FTRACE_DISABLED,
   FTRACE_UNAVAILABLE,
   FTRACE_NOT_A_SITE,

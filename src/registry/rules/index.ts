@@ -17,6 +17,7 @@ import { SYSCTL_RULES } from './sysctl.ts';
 import { TASK_RULES } from './task.ts';
 import { TRACEPOINT_RULES } from './tracepoint.ts';
 import { LAYOUT_RULES } from './trampoline-layout.ts';
+import { VARIANT_RULES } from './variants.ts';
 
 /** Every rule the registry refuses by, by id: the one list behind `/v1/rules`, `docs/rules/` and the tests. */
 export const RULES: ReadonlyMap<string, Rule> = new Map(
@@ -38,6 +39,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     ...STATIC_CALL_RULES,
     ...TRACEPOINT_RULES,
     ...KGDB_RULES,
+    ...VARIANT_RULES,
     ...MODULE_RULES,
   ].map((rule) => [rule.id, rule]),
 );

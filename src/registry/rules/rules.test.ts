@@ -11,6 +11,7 @@ import { OBJECT_CASES } from '../../../test/support/object-rule-cases.ts';
 import { PROGRAM_CASES } from '../../../test/support/program-rule-cases.ts';
 import { RegistryLab, withBytes, withoutSymbols, withSymbol } from '../../../test/support/registry-lab.ts';
 import { STATIC_CASES } from '../../../test/support/static-rule-cases.ts';
+import { VARIANT_CASES } from '../../../test/support/variant-rule-cases.ts';
 import { VIEW_CASES } from '../../../test/support/view-rule-cases.ts';
 import { ERRNO, type Fault } from '../../base/index.ts';
 import type { FunctionPrototype, KernelImage } from '../../image/index.ts';
@@ -317,7 +318,6 @@ const MORE_CASES: Readonly<Record<string, Case>> = {
   'bpf.target.not-modifiable': { refuse: asked('fmod_ret', F) },
   'bpf.target.not-sleepable': { refuse: asked('fentry', F, { sleepable: true }) },
   'bpf.target.noreturn': { refuse: asked('fexit', 'do_exit') },
-  'ftrace.changes-stack.not-taken': { refuse: asked('ftrace', F, { changesStack: true }) },
   'bpf.lsm.not-a-hook': { refuse: asked('lsm', F) },
   'bpf.lsm.hook-disabled': {
     refuse: asked('lsm', 'bpf_lsm_getprocattr'),
@@ -345,6 +345,7 @@ const ALL_CASES: Readonly<Record<string, Case>> = {
   ...PROGRAM_CASES,
   ...MAP_CASES,
   ...MODULE_CASES,
+  ...VARIANT_CASES,
   ...OBJECT_CASES,
   ...LAYOUT_CASES,
 };
