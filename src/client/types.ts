@@ -812,6 +812,8 @@ export interface PlanCostAnswer {
     readonly rcu_tasks: number;
     readonly rcu_tasks_rude: number;
     readonly rcu_tasks_trace: number;
+    /** Not a grace period: the last call through a BPF image has returned */
+    readonly percpu_ref: number;
   };
   readonly estimate: EstimateAnswer | null;
   readonly later: { readonly pokes: number; readonly batches: number; readonly syncRounds: number } | null;
@@ -893,10 +895,20 @@ export interface Problem {
   readonly errors?: readonly SchemaFinding[];
 }
 
+export interface ProgramFunction {
+  readonly name: string;
+
+  /** The context, or a whole number */
+  readonly args: readonly ('ctx' | 'int')[];
+
+  /** It can be traced, but nothing can take its place */
+  readonly static?: boolean;
+}
+
 export interface ProgramListingView {
   readonly id: string;
   readonly name: string;
-  readonly type: 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'lsm' | 'kprobe';
+  readonly type: 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'freplace' | 'lsm' | 'kprobe';
   readonly attachTo: string | null;
   readonly client: string;
 
@@ -928,7 +940,7 @@ export interface ProgramPage {
 }
 
 export interface ProgramRequest {
-  readonly type: 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'lsm' | 'kprobe';
+  readonly type: 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'freplace' | 'lsm' | 'kprobe';
 
   /** Instructions, hex, 8 bytes each */
   readonly bytecode: string;
@@ -939,6 +951,9 @@ export interface ProgramRequest {
 
   /** Maps that instructions name by their place in this list (BPF_PSEUDO_MAP_IDX, BPF_PSEUDO_MAP_IDX_VALUE) */
   readonly maps?: readonly string[];
+
+  /** What BTF says of its functions, the main one first; without it others cannot be attached to it */
+  readonly functions?: readonly ProgramFunction[];
 }
 
 export interface ProgramRunAnswer {
@@ -968,7 +983,7 @@ export interface ProgramRunRequest {
 export interface ProgramView {
   readonly id: string;
   readonly name: string;
-  readonly type: 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'lsm' | 'kprobe';
+  readonly type: 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'freplace' | 'lsm' | 'kprobe';
   readonly attachTo: string | null;
   readonly client: string;
 

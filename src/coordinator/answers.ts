@@ -5,6 +5,7 @@ import {
   livepatchFacts,
   type OpCost,
   obstacleText,
+  originalBytes,
   siteFacts,
   type Txn,
   type World,
@@ -25,12 +26,17 @@ export const costAnswer = (cost: OpCost, textMutexHeldUs = 0): CostAnswer => ({
   textMutexHeldUs,
 });
 
+/** Text that nobody has patched. */
+const originalText = (view: Txn): Pick<ReadableText, 'bytes'> => ({
+  bytes: (at, length) => originalBytes(view, at, length),
+});
+
 /** `before` and `after` are read from text as it was and as it is. */
 export function siteAnswers(
   view: Txn,
   sites: readonly number[],
-  before: ReadableText,
-  after: ReadableText,
+  before: Pick<ReadableText, 'bytes'>,
+  after: Pick<ReadableText, 'bytes'>,
 ): readonly SiteAnswer[] {
   return sites.map((at) => {
     const facts = siteFacts(view, at);
@@ -96,7 +102,7 @@ export function attachmentView(view: Txn, attachment: Attachment, isAll: boolean
     options: attachment.options,
     enabled: attachment.isEnabled,
     siteCount: sites.length,
-    ...shownSites(sites.length, isAll, () => siteAnswers(view, sites, view.world.pristine, view.text)),
+    ...shownSites(sites.length, isAll, () => siteAnswers(view, sites, originalText(view), view.text)),
     sequence: attachment.sequence,
     ...(attachment.kind === 'livepatch' ? { livepatch: livepatchView(view, attachment) } : {}),
   };
@@ -117,7 +123,7 @@ export function siteView(view: Txn, at: number): SiteView {
     address: wireAddress(view.world, at),
     symbol: view.place(at),
     kind: facts.kind,
-    original: toHex(view.world.pristine.bytes(at, facts.length)),
+    original: toHex(originalBytes(view, at, facts.length)),
     current: toHex(view.text.bytes(at, facts.length)),
     revision: facts.revision,
     owners: siteOwners(view, facts.owners),

@@ -1,5 +1,6 @@
 /** What changes the kernel: attach, detach, enable. Each is one hold of text_mutex: decide, carry out, take the state, tell. */
-import { err, type Fault, ok, type Result } from '../base/index.ts';
+import { bytesEqual, err, type Fault, ok, type Result } from '../base/index.ts';
+import { INT3_INSN_OPCODE } from '../insn/index.ts';
 import {
   ATTACHMENT_UNKNOWN,
   type Attachment,
@@ -8,6 +9,7 @@ import {
   decideDetach,
   decideSetEnabled,
   OverlayText,
+  originalBytes,
   refuse,
 } from '../registry/index.ts';
 import { announcePokes, PLACES_IN_EVENT } from './announce-pokes.ts';
@@ -166,11 +168,14 @@ export function own(kernel: Kernel, caller: Caller, id: string): Result<Attachme
   return fault === undefined ? ok(attachment) : err(fault);
 }
 
+/** A program that went with its last owner left nothing to restore. */
 function restoredSites(kernel: Kernel, sites: readonly number[]): readonly string[] {
-  const isPristine = (at: number): boolean =>
-    [0, 1, 2, 3, 4].every(
-      (i) => !kernel.world.pristine.contains(at + i, 1) || kernel.text.u8(at + i) === kernel.world.pristine.u8(at + i),
-    );
+  const view = kernel.view();
+  const isPristine = (at: number): boolean => {
+    const original = originalBytes(view, at, kernel.text.contains(at, 5) ? 5 : 1);
+    const isCode = kernel.world.pristine.contains(at, 1) || original[0] !== INT3_INSN_OPCODE;
+    return isCode && bytesEqual(kernel.text.bytes(at, original.length), original);
+  };
   return sites.filter(isPristine).map((at) => wireAddress(kernel.world, at));
 }
 

@@ -3,12 +3,16 @@ import { disassemble, INT3_INSN_OPCODE, JMP32_INSN_SIZE as JUMP_SIZE } from '../
 import {
   ftraceLocation,
   locate,
+  locateProgram,
   PLACE_UNKNOWN,
   parsePlace,
+  parseProgramPlace,
+  programFunctionAt,
   refuse,
   siteFacts,
   TARGET_INVALID,
   type Txn,
+  trampolineSite,
 } from '../registry/index.ts';
 import { siteOwners, wireAddress } from './answers.ts';
 import type { SiteOwner, TextView } from './service.ts';
@@ -18,6 +22,11 @@ export const TEXT_LENGTH_MAX = 64 * 1024;
 
 /** The offset a place stands for, in text. */
 export function textOffsetOf(view: Txn, text: string): Result<number> {
+  const program = parseProgramPlace(text);
+  if (program !== undefined) {
+    const at = locateProgram(view, program);
+    return at === undefined ? err(refuse(PLACE_UNKNOWN, { detail: `${text} is not text.`, place: text })) : ok(at);
+  }
   const place = parsePlace(text);
   if (place === undefined)
     return err(refuse(TARGET_INVALID, { detail: `${JSON.stringify(text)} is not a place.`, place: text }));
@@ -30,7 +39,11 @@ export function textOffsetOf(view: Txn, text: string): Result<number> {
 /** The site a place means: the ftrace site of a function, else the instruction itself. */
 export function siteOf(view: Txn, text: string): Result<number> {
   const offset = textOffsetOf(view, text);
-  return offset.ok ? ok(ftraceLocation(view.world, offset.value) ?? offset.value) : offset;
+  if (!offset.ok) return offset;
+  const isProgram = programFunctionAt(view, offset.value) !== undefined;
+  return ok(
+    isProgram ? trampolineSite(view, offset.value) : (ftraceLocation(view.world, offset.value) ?? offset.value),
+  );
 }
 
 function ownersIn(view: Txn, start: number, length: number): readonly SiteOwner[] {

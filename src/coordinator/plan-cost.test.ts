@@ -18,7 +18,7 @@ async function costs(...requests: readonly AttachRequest[]): Promise<readonly Pl
 describe('the cost of a planned step', () => {
   it('has the grace periods before generated code is freed', async () => {
     const [on, off] = await costs({ kind: 'ftrace', target: F });
-    assert.deepEqual(on?.graces, { rcu: 0, rcu_tasks: 0, rcu_tasks_rude: 0, rcu_tasks_trace: 0 });
+    assert.deepEqual(on?.graces, { rcu: 0, rcu_tasks: 0, rcu_tasks_rude: 0, rcu_tasks_trace: 0, percpu_ref: 0 });
     assert.ok((off?.graces.rcu_tasks ?? 0) >= 1, 'a dynamic ops waits for rcu_tasks before its trampoline goes');
     assert.ok((off?.graces.rcu_tasks_rude ?? 0) >= 1);
   });

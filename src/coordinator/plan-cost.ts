@@ -18,6 +18,7 @@ const NO_GRACES: Readonly<Record<GracePeriod, number>> = {
   rcu_tasks: 0,
   rcu_tasks_rude: 0,
   rcu_tasks_trace: 0,
+  percpu_ref: 0,
 };
 
 /** Grace periods that must pass before generated code is freed, by kind. */

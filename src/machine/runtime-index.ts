@@ -1,4 +1,11 @@
-import type { EnteredCode, Runtime, RuntimeKprobe, RuntimeOps, RuntimeProgram } from '../registry/index.ts';
+import type {
+  EnteredCode,
+  Runtime,
+  RuntimeExtension,
+  RuntimeKprobe,
+  RuntimeOps,
+  RuntimeProgram,
+} from '../registry/index.ts';
 import type { MachineImage } from './machine-image.ts';
 
 /** True when an ascending array has a value. */
@@ -19,6 +26,12 @@ export function hasSorted(sorted: Uint32Array, value: number): boolean {
 export const opsHasSite = (ops: RuntimeOps, site: number): boolean =>
   ops.sites.length === 0 || hasSorted(ops.sites, site);
 
+/** Code whose entry is all that says that it ran. */
+export type WatchedCode = EnteredCode & {
+  /** Of a freplace program. */
+  readonly extension?: RuntimeExtension;
+};
+
 /** A runtime with its look-ups. */
 export class RuntimeIndex {
   readonly runtime: Runtime;
@@ -28,7 +41,7 @@ export class RuntimeIndex {
   readonly #optprobes = new Map<bigint, RuntimeKprobe>();
   readonly #kprobesByFunction = new Map<number, RuntimeKprobe[]>();
   readonly #programs = new Map<bigint, RuntimeProgram>();
-  readonly #counted = new Map<number, EnteredCode>();
+  readonly #counted = new Map<number, WatchedCode>();
   readonly #breakpoints: ReadonlyMap<number, Runtime['breakpoints'][number]>;
 
   constructor(runtime: Runtime, image: MachineImage) {
@@ -46,6 +59,8 @@ export class RuntimeIndex {
     for (const { attachment, entry } of runtime.programs)
       if (!entered.has(entry) && !this.#counted.has(entry))
         this.#counted.set(entry, { attachment, entry, what: 'bpf_prog' });
+    for (const extension of runtime.extensions)
+      this.#counted.set(extension.entry, { ...extension, what: 'bpf_ext', extension });
     this.#breakpoints = new Map(runtime.breakpoints.map((each) => [each.at, each]));
   }
 
@@ -84,7 +99,7 @@ export class RuntimeIndex {
   }
 
   /** Code that only its own first instruction announces, by entry. */
-  get counted(): ReadonlyMap<number, EnteredCode> {
+  get counted(): ReadonlyMap<number, WatchedCode> {
     return this.#counted;
   }
 

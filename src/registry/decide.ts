@@ -2,7 +2,8 @@
  * The decision: (state, request, kernel) → verdict, next state and the ops that lead there. Pure: no I/O, no clock, nothing outside is
  * changed. Attaching and planning call the same functions; only attaching carries the ops out.
  */
-import { err, type Fault, ok, type ReadableText, type Result } from '../base/index.ts';
+import { err, type Fault, invariant, ok, type ReadableText, type Result } from '../base/index.ts';
+import { parseProgramPlace } from './bpf/programs.ts';
 import { bpfOpsFunc } from './bpf/trampoline.ts';
 import { type DecisionOf, guarded, refused } from './decision.ts';
 import { DIRECT_MEETS_IPMODIFY } from './kernels/ftrace-facts.ts';
@@ -14,13 +15,7 @@ import { checkOptions } from './owners/options.ts';
 import type { Owner, ParsedTarget } from './owners/owner.ts';
 import { parsePlace } from './place.ts';
 import { programFor } from './program/load.ts';
-import {
-  ATTACHMENT_NOT_SWITCHABLE,
-  ATTACHMENT_UNKNOWN,
-  KIND_NOT_BUILT,
-  SITE_QUARANTINED,
-  TARGET_INVALID,
-} from './rules/request.ts';
+import { ATTACHMENT_NOT_SWITCHABLE, ATTACHMENT_UNKNOWN, SITE_QUARANTINED, TARGET_INVALID } from './rules/request.ts';
 import { refuse } from './rules/rule.ts';
 import { siteFacts } from './site-view.ts';
 import { Txn } from './txn.ts';
@@ -42,6 +37,8 @@ export function parseTarget(owner: Owner, target: RequestTarget): Result<ParsedT
   const invalid = (detail: string, index?: number): Result<never> =>
     err(refuse(TARGET_INVALID, { detail, ...(index === undefined ? {} : { index }) }));
   if (typeof target === 'string') {
+    const program = owner.takes.includes('program') ? parseProgramPlace(target) : undefined;
+    if (program !== undefined) return ok({ kind: 'program', program, text: target });
     const place = parsePlace(target);
     return place === undefined
       ? invalid(`${JSON.stringify(target)} is not a place.`)
@@ -95,8 +92,7 @@ export interface AttachInput {
 export function decideAttach(world: World, state: KernelState, text: ReadableText, input: AttachInput): Decision {
   const { request, identity } = input;
   const owner = OWNERS.get(request.kind);
-  if (owner === undefined)
-    return refused(state, refuse(KIND_NOT_BUILT, { detail: `${request.kind} owners are not built yet.` }));
+  invariant(owner !== undefined, () => `no owner of the kind ${request.kind}`);
   const options = checkOptions(owner.kind, owner.options, request.options ?? {});
   if (!options.ok) return refused(state, options.fault);
   const target = parseTarget(owner, request.target);

@@ -1,5 +1,16 @@
+export { originalBytes } from './arena.ts';
 export { type Attachable, attachable } from './attachable.ts';
 export { type OwnedBytes, ownedBytes } from './attribution.ts';
+export { checkExtension } from './bpf/program-target.ts';
+export {
+  dropProgram,
+  loadProg,
+  locateProgram,
+  type ProgramToLoad,
+  parseProgramPlace,
+  programFunctionAt,
+} from './bpf/programs.ts';
+export { trampolineSite } from './bpf/text-poke.ts';
 export {
   type AttachInput,
   type Decision,
@@ -61,6 +72,7 @@ export {
 } from './model/request.ts';
 export type {
   Attachment,
+  BpfFunctionInfo,
   BpfProgram,
   BpfProgramType,
   KernelState,
@@ -115,6 +127,7 @@ export type {
   EnteredCode,
   OpsUser,
   Runtime,
+  RuntimeExtension,
   RuntimeKprobe,
   RuntimeOps,
   RuntimeOptprobe,

@@ -1,4 +1,7 @@
 /** Who is at a site, in which order they run, and what is left for others. Reads a Txn and changes nothing. */
+
+import { ENDBR_INSN_SIZE } from '../insn/index.ts';
+import { programFunctionAt } from './bpf/programs.ts';
 import { allLinks } from './bpf/trampoline.ts';
 import { hasFlag, opsAt } from './ftrace/ops-list.ts';
 import { labelAt } from './jump-label/keys.ts';
@@ -13,7 +16,7 @@ import { callOwnersAt } from './static-call/owners.ts';
 import type { Txn } from './txn.ts';
 import { floorIndex, ftraceSiteIn, MCOUNT_INSN_SIZE } from './world.ts';
 
-export type SiteKind = 'ftrace' | 'kprobe' | 'jump_label' | 'static_call' | 'text';
+export type SiteKind = 'ftrace' | 'kprobe' | 'jump_label' | 'static_call' | 'bpf_prog' | 'text';
 
 export interface SiteFacts {
   readonly at: number;
@@ -43,12 +46,16 @@ function siteKind(txn: Txn, at: number): { readonly kind: SiteKind; readonly len
   const call = floorIndex(image.staticCalls.site, at);
   if (image.staticCalls.site[call] === at)
     return { kind: 'static_call', length: image.staticCalls.size[call] as number };
+  if (programFunctionAt(txn, at) !== undefined || programFunctionAt(txn, at - ENDBR_INSN_SIZE) !== undefined)
+    return { kind: 'bpf_prog', length: MCOUNT_INSN_SIZE };
   if (trampolineCovering(txn.world, at) === at) return { kind: 'static_call', length: MCOUNT_INSN_SIZE };
   return { kind: 'text', length: 1 };
 }
 
 /** The BPF trampoline whose call stands at this address. */
 export function trampolineAt(txn: Txn, at: number): BpfTrampoline | undefined {
+  const generated = txn.trampolines.get(at) ?? txn.trampolines.get(at - ENDBR_INSN_SIZE);
+  if (generated?.program !== undefined) return generated;
   const func = txn.world.image.symbols.containing(at)?.offset;
   return func === undefined ? undefined : txn.trampolines.get(func);
 }
@@ -98,6 +105,8 @@ function bodyFacts(txn: Txn, at: number): Facts {
     return { mechanism: followers.length === 0 ? 'none' : name, owners: followers, budget: {} };
   }
   const trampoline = trampolineAt(txn, at);
+  if (trampoline?.extension !== undefined)
+    return { mechanism: 'bpf-jump', owners: [trampoline.extension.attachment], budget: { bpfPrograms: 0 } };
   if (trampoline?.isFtraceManaged === false)
     return {
       mechanism: 'bpf-call',
@@ -125,7 +134,7 @@ export function siteFacts(txn: Txn, at: number): SiteFacts {
   return {
     at,
     kind,
-    length: facts.mechanism === 'bpf-call' ? MCOUNT_INSN_SIZE : length,
+    length: facts.mechanism.startsWith('bpf-') ? MCOUNT_INSN_SIZE : length,
     ...facts,
     chain: facts.owners.filter((id) => runs(txn, kind, id)),
     revision: txn.revisions.get(at) ?? 0,

@@ -2,7 +2,8 @@
  * What a decision wants done to text, in order. The coordinator carries the list out through textpoke/ under text_mutex; a plan carries
  * it out on an overlay. Every op names the bytes it expects.
  */
-export type GracePeriod = 'rcu' | 'rcu_tasks' | 'rcu_tasks_rude' | 'rcu_tasks_trace';
+/** What must pass before generated code is freed: grace periods, and (percpu_ref) that the last call through a BPF image has returned. */
+export type GracePeriod = 'rcu' | 'rcu_tasks' | 'rcu_tasks_rude' | 'rcu_tasks_trace' | 'percpu_ref';
 
 export interface TextChange {
   readonly at: number;

@@ -1,5 +1,6 @@
 import type { Fault, Holder, ReadableText } from '../base/index.ts';
 import { bytesEqual, invariant, toHex } from '../base/index.ts';
+import { ENDBR_INSN_SIZE } from '../insn/index.ts';
 import { noteOverwritten } from './kgdb/overwritten.ts';
 import type {
   ArenaState,
@@ -77,9 +78,11 @@ export class Txn {
   programs: KernelState['programs'];
   maps: KernelState['maps'];
   readonly nextMap: KernelState['nextMap'];
+  bpfProgs: KernelState['bpfProgs'];
   arena: ArenaState;
   livepatches: KernelState['livepatches'];
   livepatching: KernelState['livepatching'];
+  lingering: KernelState['lingering'];
   tasks: KernelState['tasks'];
   nextFrame: number;
   staticKeys: KernelState['staticKeys'];
@@ -113,6 +116,7 @@ export class Txn {
     this.programs = state.programs.asMutable();
     this.maps = state.maps;
     this.nextMap = state.nextMap;
+    this.bpfProgs = state.bpfProgs.asMutable();
     this.arena = {
       ...state.arena,
       free: state.arena.free.asMutable(),
@@ -120,6 +124,7 @@ export class Txn {
     };
     this.livepatches = state.livepatches.asMutable();
     this.livepatching = state.livepatching;
+    this.lingering = state.lingering.asMutable();
     this.tasks = state.tasks.asMutable();
     this.nextFrame = state.nextFrame;
     this.staticKeys = state.staticKeys.asMutable();
@@ -150,6 +155,7 @@ export class Txn {
       programs: this.programs.asImmutable(),
       maps: this.maps,
       nextMap: this.nextMap,
+      bpfProgs: this.bpfProgs.asImmutable(),
       arena: {
         ...this.arena,
         free: this.arena.free.asImmutable(),
@@ -157,6 +163,7 @@ export class Txn {
       },
       livepatches: this.livepatches.asImmutable(),
       livepatching: this.livepatching,
+      lingering: this.lingering.asImmutable(),
       tasks: this.tasks.asImmutable(),
       nextFrame: this.nextFrame,
       staticKeys: this.staticKeys.asImmutable(),
@@ -231,7 +238,21 @@ export class Txn {
   /** `tcp_set_state+0x4`; generated code, which has no symbol, is called after what it was made for. */
   place(offset: number): string {
     const generated = this.arena.allocations.get(offset);
-    return generated === undefined ? describePlace(this.world, offset) : `[${generated.what}]`;
+    if (generated !== undefined) return `[${generated.what}]`;
+    const entry = this.arena.allocations.get(offset - ENDBR_INSN_SIZE);
+    if (entry !== undefined) return `[${entry.what}]+0x${ENDBR_INSN_SIZE}`;
+    return this.world.pristine.contains(offset, 1)
+      ? describePlace(this.world, offset)
+      : (this.#placeInProgram(offset) ?? describePlace(this.world, offset));
+  }
+
+  /** `[bpf_prog_sub]+0x4`, in one of the further functions of a program. */
+  #placeInProgram(offset: number): string | undefined {
+    for (const { functions } of this.bpfProgs.values())
+      for (const { at, size, name } of functions)
+        if (offset >= at && offset < at + size)
+          return offset === at ? `[bpf_prog_${name}]` : `[bpf_prog_${name}]+0x${(offset - at).toString(16)}`;
+    return undefined;
   }
 
   /** Checks that text has these bytes now; throws {@link UnexpectedBytes} otherwise. */

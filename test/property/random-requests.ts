@@ -134,8 +134,10 @@ export const SHAPES: Readonly<Partial<Record<OwnerKind, Shape>>> = {
     weight: 1,
     // Hooks of a real kernel, one that returns a verdict and one that returns nothing; the built-in kernel has neither.
     targets: ['bpf_lsm_file_open', 'bpf_lsm_file_free_security'],
-    options: fc.record({ cookie: fc.nat() }, { requiredKeys: [] }),
+    options: fc.record({ cookie: fc.nat(), sleepable: fc.boolean() }, { requiredKeys: [] }),
   },
+  // Which program it is depends on who is attached by then.
+  freplace: { weight: 2, targets: ['prog:0', 'prog:1', 'prog:2', 'prog:3'] },
   livepatch: {
     weight: 4,
     moreFuncs,

@@ -45,7 +45,7 @@ const COST = { pokes: 1, batches: 1, syncRounds: 3, textMutexHeldUs: 41 } as con
 const PLAN_COST = {
   ...COST,
   textMutexHeldUs: 0,
-  graces: { rcu: 0, rcu_tasks: 1, rcu_tasks_rude: 0, rcu_tasks_trace: 0 },
+  graces: { rcu: 0, rcu_tasks: 1, rcu_tasks_rude: 0, rcu_tasks_trace: 0, percpu_ref: 0 },
   estimate: { milliseconds: null, figures: [{ published: 'long', source: 'a paper' }], note: 'An estimate.' },
   later: { pokes: 1, batches: 1, syncRounds: 3 },
 } as const;

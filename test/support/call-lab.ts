@@ -49,18 +49,28 @@ const LIMITS = { cpu: 0, maxInstructions: 5_000_000, maxMs: 10_000, traceMax: 0 
 let version = 0;
 
 /** Calls a function with everything attached that the lab has attached. */
-export async function callIn(
-  { world, state, text: live }: RegistryLab,
+export function callIn(
+  lab: RegistryLab,
   name: string,
   args: readonly CallArgument[],
   limits: Partial<MachineCall> = {},
 ): Promise<CallOutcome> {
-  const [symbol] = world.image.symbols.byName(name);
+  const [symbol] = lab.world.image.symbols.byName(name);
   if (symbol === undefined) throw new Error(`the image has no ${name}`);
+  return callAt(lab, symbol.address, args, limits);
+}
+
+/** The same of code that has no name, such as a BPF program. */
+export async function callAt(
+  { world, state, text: live }: RegistryLab,
+  address: bigint,
+  args: readonly CallArgument[],
+  limits: Partial<MachineCall> = {},
+): Promise<CallOutcome> {
   version += 1;
   const delta = textDelta(live, live.changedRanges());
   const shown = { version, delta, runtime: describeRuntime(world, state, live) };
-  return (await machineOf(world.image)).call(shown, { function: symbol.address, args, ...LIMITS, ...limits });
+  return (await machineOf(world.image)).call(shown, { function: address, args, ...LIMITS, ...limits });
 }
 
 export interface CallLab {

@@ -169,15 +169,26 @@ export class RegistryLab {
     return this.#take(decideModuleStep(this.world, this.state, this.text, name, step));
   }
 
-  /** A new task, sleeping in these functions. */
+  /** Changes the state directly, where no request leads there. */
+  change(step: (txn: Txn) => void): void {
+    const txn = this.view();
+    step(txn);
+    this.#take({ state: txn.finish(), ops: txn.ops, warnings: [], replaced: [] });
+  }
+
+  /** A new task, sleeping in these functions; throws when refused. */
   task(stack: readonly string[], request: Partial<TaskRequest> = {}): Task {
+    const outcome = this.tryTask(stack, request);
+    if (outcome.kind === 'refused') throw new Error(`task refused: ${outcome.fault.rule}: ${outcome.fault.detail}`);
+    return outcome.task;
+  }
+
+  tryTask(stack: readonly string[], request: Partial<TaskRequest> = {}): ReturnType<typeof decideNewTask>['outcome'] {
     const id = `task_${this.#next}`;
     const identity = { id, client: 'tasks', tenant: 'default', nowMs: this.#next * 1000 };
     this.#next += 1;
     const input = { request: { name: 'reader', kind: 'user' as const, stack, ...request }, identity };
-    const { outcome } = this.#take(decideNewTask(this.world, this.state, this.text, input));
-    if (outcome.kind === 'refused') throw new Error(`task refused: ${outcome.fault.rule}: ${outcome.fault.detail}`);
-    return outcome.task;
+    return this.#take(decideNewTask(this.world, this.state, this.text, input)).outcome;
   }
 
   moveTask(id: string, change: TaskChange): ReturnType<typeof decideMoveTask> {

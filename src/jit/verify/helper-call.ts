@@ -46,7 +46,9 @@ function prototypeOf(env: Env, id: number): HelperPrototype {
     const name = env.request.helperName?.(id) ?? 'unknown';
     return env.reject('EINVAL', `program of this type cannot use helper ${name}#${id}`);
   }
-  if (!prototype.programTypes.includes(env.request.type))
+  const { type } = env.request;
+  // An extension may call what the program may that it extends.
+  if (type !== 'freplace' && !prototype.programTypes.includes(type))
     return env.reject('EINVAL', `program of this type cannot use helper ${nameOf(prototype)}`);
   if (prototype.gplOnly && env.request.isGpl === false)
     return env.reject('EINVAL', 'cannot call GPL-restricted function from non-GPL compatible program');

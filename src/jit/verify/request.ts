@@ -9,7 +9,7 @@ export type VerifierMap = Pick<
 >;
 
 /** Types of programs that are verified. */
-export type VerifiedType = HelperProgramType;
+export type VerifiedType = HelperProgramType | 'freplace';
 
 /** The function that a program is for. */
 export interface VerifyTarget {
@@ -28,6 +28,8 @@ export interface VerifyRequest {
   /** Needed by the types whose context BTF describes. */
   readonly target?: VerifyTarget;
   readonly btf?: BtfTypes;
+  /** freplace: what the function takes whose place it takes; by default the context. */
+  readonly args?: readonly ('ctx' | 'int')[];
   /** The map that a 64-bit immediate with that source and low half names. */
   readonly map: (source: number, number: number) => VerifierMap | undefined;
   readonly helper: (id: number) => HelperPrototype | undefined;

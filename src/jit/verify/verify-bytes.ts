@@ -11,6 +11,7 @@ export interface VerifyBytesRequest {
   readonly bytes: Uint8Array;
   readonly type: VerifiedType;
   readonly target?: VerifyTarget;
+  readonly args?: readonly ('ctx' | 'int')[];
   /** What instructions count as maps (BPF_PSEUDO_MAP_IDX). */
   readonly maps: readonly VerifierMap[];
   readonly isGpl?: boolean;
@@ -38,7 +39,7 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
   if (!code.ok) return err({ ...code.fault, log: `${code.fault.detail}\n` });
   const functions = layOutBpf(code.value);
   if (!functions.ok) return err({ ...functions.fault, log: `${functions.fault.detail}\n` });
-  const { type, target, maps, isGpl, logLevel, cpus, maxInstructions } = request;
+  const { type, target, args, maps, isGpl, logLevel, cpus, maxInstructions } = request;
   const verified = verifyBpf({
     code: code.value,
     functions: functions.value,
@@ -49,6 +50,7 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
     logLevel,
     ...(btf === undefined ? {} : { btf }),
     ...(target === undefined ? {} : { target }),
+    ...(args === undefined ? {} : { args }),
     ...(isGpl === undefined ? {} : { isGpl }),
     ...(cpus === undefined ? {} : { cpus }),
     ...(maxInstructions === undefined ? {} : { maxInstructions }),

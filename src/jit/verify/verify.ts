@@ -5,7 +5,7 @@ import { checkPaths } from './check.ts';
 import { Env, LIMIT_INSNS, Rejected } from './env.ts';
 import { registersLive } from './liveness.ts';
 import { checkMaxStackDepth, findTailCalls } from './max-stack.ts';
-import { newReg } from './reg.ts';
+import { newReg, unknownScalar } from './reg.ts';
 import type { VerifyRequest } from './request.ts';
 import { Frame, State } from './state.ts';
 
@@ -37,9 +37,10 @@ export interface Refusal extends Fault {
   readonly isTooLarge?: boolean;
 }
 
-function startState(): State {
+/** A program gets its context; an extension what the function takes whose place it takes (btf_prepare_func_args). */
+function startState(args: VerifyRequest['args'] = ['ctx']): State {
   const frame = new Frame(0, 0, -1);
-  frame.regs[1] = newReg('ctx');
+  for (const [index, arg] of args.entries()) frame.regs[index + 1] = arg === 'ctx' ? newReg('ctx') : unknownScalar();
   return new State([frame]);
 }
 
@@ -71,7 +72,7 @@ function describer(request: VerifyRequest): (slot: number) => string {
 }
 
 function run(request: VerifyRequest): Result<Verification, Refusal> {
-  const env = new Env({ ...request, describe: request.describe ?? describer(request) }, startState());
+  const env = new Env({ ...request, describe: request.describe ?? describer(request) }, startState(request.args));
   try {
     if (env.log.level > 0 && request.functions.length > 1)
       for (const [index, { start }] of request.functions.entries()) env.log.say(`func#${index} @${start}\n`);

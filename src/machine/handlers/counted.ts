@@ -40,6 +40,10 @@ function seen(x: Execution, { code }: Watched): { readonly at: number; readonly 
         ? { at: callSite(x), args: [] }
         : { at: program.func, args: programWords(x, program) };
     }
+    case 'bpf_ext': {
+      const { func = callSite(x), args = 0 } = code.extension ?? {};
+      return { at: func, args: registers(x).slice(0, args) };
+    }
     default:
       return { at: callSite(x), args: registers(x) };
   }

@@ -8,6 +8,7 @@ import {
   FMOD_RET_ID_SETS,
   LARGE_RETURN_REFUSED,
   LSM_HOOKS_DISABLED,
+  LSM_SLEEPABLE_HOOKS,
   NORETURN_REFUSED,
   RCU_READ_LOCK,
   TRAMPOLINE_STRUCTS,
@@ -33,6 +34,7 @@ import {
 import { KERNEL_UNSETTLED, unsettled } from '../rules/kernel.ts';
 import { type Rule, refuse } from '../rules/rule.ts';
 import type { World } from '../world.ts';
+import { isSleepableHook } from './lsm-hooks.ts';
 
 const DENIED = new Set([
   'migrate_disable',
@@ -253,7 +255,11 @@ const LSM_DISABLED = new Set(
 );
 
 /** The function of an LSM hook, and whether the hook returns anything. */
-export function checkLsmHook(world: World, place: Place): Result<BpfTarget & { readonly isVoid: boolean }> {
+export function checkLsmHook(
+  world: World,
+  place: Place,
+  sleepable = false,
+): Result<BpfTarget & { readonly isVoid: boolean }> {
   const target = checkAttachTarget(world, place, { kind: 'fentry', sleepable: false });
   if (!target.ok) return target;
   const { name } = target.value;
@@ -263,6 +269,11 @@ export function checkLsmHook(world: World, place: Place): Result<BpfTarget & { r
     return err(unsettled(LSM_HOOKS_DISABLED, { detail: `${name} returns more than a verdict.`, place: name }));
   if (LSM_DISABLED.has(name))
     return err(refuse(BPF_LSM_DISABLED, { detail: `BPF must not answer the hook of ${name}.`, place: name }));
+  const maySleep = sleepable ? isSleepableHook(world, name) : true;
+  if (maySleep === UNKNOWN)
+    return err(unsettled(LSM_SLEEPABLE_HOOKS, { detail: `${name} may sleep in some kernels.`, place: name }));
+  if (!maySleep)
+    return err(refuse(BPF_NOT_SLEEPABLE, { detail: `${name} is called where nobody may sleep.`, place: name }));
   const isVoid = world.image.btf?.prototype(name)?.result.kind === 'void';
   return ok({ ...target.value, isVoid });
 }

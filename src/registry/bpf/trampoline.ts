@@ -4,10 +4,10 @@
  * arch/x86/net/bpf_jit_comp.c __bpf_arch_text_poke (6.12; 6.1 alike).
  */
 import { Set as ImmutableSet } from 'immutable';
-import { bytesEqual, err, type Fault, invariant, ok, type Result } from '../../base/index.ts';
-import { callRel32, isEndbr, NOP5 } from '../../insn/index.ts';
+import { err, type Fault, invariant, ok, type Result } from '../../base/index.ts';
+import { ENDBR_INSN_SIZE, isEndbr } from '../../insn/index.ts';
 import { BPF_INSN_SAFETY, generateBpfTrampoline, type TrampolineFlags, trampolineSymbols } from '../../jit/index.ts';
-import { dataObject, install, remove } from '../arena.ts';
+import { dataObject, install, originalBytes, remove } from '../arena.ts';
 import { modifyFtraceDirect, registerFtraceDirect, unregisterFtraceDirect } from '../ftrace/direct.ts';
 import { newOps } from '../ftrace/new-ops.ts';
 import { setFilterIp } from '../ftrace/ops.ts';
@@ -15,13 +15,12 @@ import { TRAMPOLINE_PROGRAMS_MAX } from '../kernels/bpf-facts.ts';
 import { UNKNOWN } from '../kernels/fact.ts';
 import { DIRECT_MEETS_IPMODIFY, DIRECT_OPS, MODIFY_DIRECT, RETRY_DIRECT } from '../kernels/ftrace-facts.ts';
 import { OPS, REC, TRAMP_F } from '../model/flags.ts';
-import type { BpfTrampoline, FtraceOps, TrampLink, TrampLinkKind } from '../model/state.ts';
+import type { BpfImage, BpfTrampoline, FtraceOps, TrampLink, TrampLinkKind } from '../model/state.ts';
 import { ipmodifyHolders } from '../owners/holders.ts';
 import {
   BPF_HIDDEN_ENDBR,
   BPF_IPMODIFY_ORDER,
   BPF_LAYOUT_MIX,
-  BPF_NOT_PATCHABLE,
   BPF_RETRY_BUSY,
   BPF_SAME_PROGRAM,
   BPF_TOO_MANY_PROGRAMS,
@@ -33,9 +32,12 @@ import { refuse } from '../rules/rule.ts';
 import type { OpsFunc, Txn } from '../txn.ts';
 import { ftraceLocation } from '../world.ts';
 import type { BpfTarget } from './attach-target.ts';
+import { extensionFault } from './extension-fault.ts';
+import { putImage, teardownOf } from './image.ts';
+import { putTarget } from './programs.ts';
+import { archTextPoke, pokeSite, trampolineSite } from './text-poke.ts';
 
 const PAGE_SIZE = 4096;
-const ENDBR_SIZE = 4;
 
 /** The errno that asks for a trampoline with ORIG_STACK; never leaves this file. */
 const REGENERATE: Fault = { errno: 'EAGAIN', rule: 'bpf.trampoline.regenerate', detail: 'regenerate with ORIG_STACK' };
@@ -53,38 +55,9 @@ const setTrampoline = (txn: Txn, trampoline: BpfTrampoline): BpfTrampoline => {
   return trampoline;
 };
 
-/** Where the call goes when ftrace does not manage the function: behind an ENDBR. */
-function pokeSite(txn: Txn, func: number): number {
-  return txn.text.contains(func, ENDBR_SIZE) && isEndbr(txn.text.bytes(func, ENDBR_SIZE)) ? func + ENDBR_SIZE : func;
-}
-
-/** The place in text that the function's trampoline changes. */
-export function trampolineSite(txn: Txn, func: number): number {
-  return ftraceLocation(txn.world, func) ?? pokeSite(txn, func);
-}
-
-/** __bpf_arch_text_poke: compare, then write; the seed's "hold text_mutex and be sure it is a NOP". */
-function archTextPoke(txn: Txn, func: number, from: number | undefined, to: number | undefined): Fault | undefined {
-  const at = pokeSite(txn, func);
-  const call = (target: number | undefined): Uint8Array => (target === undefined ? NOP5 : callRel32(at, target));
-  const place = txn.place(at);
-  const { coreText } = txn.world;
-  if (at < coreText.start || at >= coreText.end)
-    return refuse(BPF_NOT_PATCHABLE, { errno: 'EINVAL', detail: `${place} is not core kernel text.`, place });
-  if (!txn.text.contains(at, 5) || !bytesEqual(txn.text.bytes(at, 5), call(from)))
-    return refuse(BPF_NOT_PATCHABLE, {
-      detail: `${place} has no ftrace site, and no five-byte NOP is there to be replaced.`,
-      place,
-      expected: Buffer.from(call(from)).toString('hex'),
-      actual: txn.text.contains(at, 5) ? Buffer.from(txn.text.bytes(at, 5)).toString('hex') : '',
-    });
-  txn.emit({ kind: 'poke', at, expected: call(from), bytes: call(to), what: 'bpf_arch_text_poke' });
-  return undefined;
-}
-
 function registerFentry(txn: Txn, trampoline: BpfTrampoline, image: number): Fault | undefined {
-  const site = ftraceLocation(txn.world, trampoline.func);
-  if (site === undefined) return archTextPoke(txn, trampoline.func, undefined, image);
+  const site = trampoline.program === undefined ? ftraceLocation(txn.world, trampoline.func) : undefined;
+  if (site === undefined) return archTextPoke(txn, trampoline, 'call', undefined, image);
   setTrampoline(txn, { ...txn.trampoline(trampoline.func), isFtraceManaged: true });
   txn.setOp({ ...txn.op(trampoline.ops), filter: ImmutableSet<number>() });
   return setFilterIp(txn, trampoline.ops, site, 'add') ?? registerFtraceDirect(txn, trampoline.ops, image);
@@ -92,18 +65,12 @@ function registerFentry(txn: Txn, trampoline: BpfTrampoline, image: number): Fau
 
 function modifyFentry(txn: Txn, trampoline: BpfTrampoline, from: number, to: number): Fault | undefined {
   if (trampoline.isFtraceManaged) return modifyFtraceDirect(txn, trampoline.ops, to);
-  return archTextPoke(txn, trampoline.func, from, to);
+  return archTextPoke(txn, trampoline, 'call', from, to);
 }
 
 function unregisterFentry(txn: Txn, trampoline: BpfTrampoline, from: number): Fault | undefined {
   if (trampoline.isFtraceManaged) return unregisterFtraceDirect(txn, trampoline.ops, from);
-  return archTextPoke(txn, trampoline.func, from, undefined);
-}
-
-/** bpf_tramp_image_put: an image that calls the original drains through two grace periods and a reference count. */
-function putImage(txn: Txn, trampoline: BpfTrampoline): void {
-  if (trampoline.image === undefined) return;
-  remove(txn, trampoline.image.at, ['rcu_tasks_trace', 'rcu_tasks']);
+  return archTextPoke(txn, trampoline, 'call', from, undefined);
 }
 
 function wantedFlags(trampoline: BpfTrampoline): number {
@@ -126,12 +93,10 @@ const generatorFlags = (flags: number): TrampolineFlags => ({
 
 /** is_endbr: what stands there now, a breakpoint included; `safe` knows better. */
 const startsWithEndbr = (txn: Txn, func: number): boolean =>
-  txn.world.strictness === 'linux'
-    ? pokeSite(txn, func) !== func
-    : txn.world.pristine.contains(func, ENDBR_SIZE) && isEndbr(txn.world.pristine.bytes(func, ENDBR_SIZE));
+  txn.world.strictness === 'linux' ? pokeSite(txn, func) !== func : isEndbr(originalBytes(txn, func, ENDBR_INSN_SIZE));
 
 /** arch_prepare_bpf_trampoline into fresh room. Where it lives and how large it is, or why it cannot be made. */
-function generate(txn: Txn, trampoline: BpfTrampoline): Result<{ at: number; size: number }> {
+function generate(txn: Txn, trampoline: BpfTrampoline): Result<BpfImage> {
   const { image, cpu, codeLayout } = txn.world;
   const programs = allLinks(trampoline).map((link) => ({
     kind: link.kind,
@@ -183,7 +148,7 @@ function generate(txn: Txn, trampoline: BpfTrampoline): Result<{ at: number; siz
       return made.value.bytes;
     },
   );
-  return ok({ at: where, size });
+  return ok({ at: where, size, teardown: teardownOf(where, trial.value) });
 }
 
 /**
@@ -199,9 +164,8 @@ export function updateTrampoline(txn: Txn, func: number): Fault | undefined {
     invariant(before.image !== undefined, 'a trampoline without programs has an image to let go');
     const fault = unregisterFentry(txn, before, before.image.at);
     if (fault !== undefined) return fault;
-    putImage(txn, before);
-    txn.trampolines.delete(func);
-    txn.opsTable.delete(before.ops);
+    if (before.image !== undefined) putImage(txn, before.image);
+    dropTrampoline(txn, before);
     return undefined;
   }
   for (let attempt = 0; attempt < 2; attempt++) {
@@ -213,7 +177,7 @@ export function updateTrampoline(txn: Txn, func: number): Fault | undefined {
         ? registerFentry(txn, wanted, image.value.at)
         : modifyFentry(txn, wanted, wanted.image.at, image.value.at);
     if (fault === undefined) {
-      putImage(txn, wanted);
+      if (wanted.image !== undefined) putImage(txn, wanted.image);
       setTrampoline(txn, { ...txn.trampoline(func), image: image.value });
       return undefined;
     }
@@ -260,7 +224,27 @@ export const bpfOpsFunc: OpsFunc = (txn, ops: FtraceOps, command) => {
   }
 };
 
-function newTrampoline(txn: Txn, target: BpfTarget, layout: BpfTrampoline['layout']): BpfTrampoline {
+/** Nobody is attached any more: the trampoline goes, and with it its reference to a program. */
+export function dropTrampoline(txn: Txn, { func, ops, program }: BpfTrampoline): void {
+  txn.trampolines.delete(func);
+  txn.opsTable.delete(ops);
+  if (program !== undefined) putTarget(txn, program);
+}
+
+/** bpf_trampoline_get. */
+export function trampolineFor(
+  txn: Txn,
+  target: BpfTarget & { readonly program?: { readonly id: string } },
+  layout: BpfTrampoline['layout'],
+): BpfTrampoline {
+  return txn.trampolines.get(target.func) ?? newTrampoline(txn, target, layout);
+}
+
+function newTrampoline(
+  txn: Txn,
+  target: Parameters<typeof trampolineFor>[1],
+  layout: BpfTrampoline['layout'],
+): BpfTrampoline {
   const ops = `bpf_trampoline:${target.func.toString(16)}`;
   newOps(txn, ops, {
     flags: OPS.INITIALIZED | (txn.world.fact(DIRECT_OPS) === 'one for all' ? OPS.PERMANENT : 0),
@@ -277,6 +261,8 @@ function newTrampoline(txn: Txn, target: BpfTarget, layout: BpfTrampoline['layou
     image: undefined,
     isFtraceManaged: false,
     ops,
+    program: target.program?.id,
+    extension: undefined,
   });
 }
 
@@ -319,7 +305,7 @@ function hiddenEndbr(txn: Txn, trampoline: BpfTrampoline, link: TrampLink): Faul
   const { func } = trampoline;
   const callsOriginal = link.kind !== 'fentry' || hasTrampFlag(trampoline, TRAMP_F.CALL_ORIG);
   const breakpoint = txn.kgdb.get(func);
-  const isHidden = breakpoint?.isPresent === true && isEndbr(txn.world.pristine.bytes(func, ENDBR_SIZE));
+  const isHidden = breakpoint?.isPresent === true && isEndbr(originalBytes(txn, func, ENDBR_INSN_SIZE));
   if (!callsOriginal || !isHidden) return undefined;
   const place = txn.place(func);
   if (txn.world.strictness === 'linux') {
@@ -336,11 +322,13 @@ function hiddenEndbr(txn: Txn, trampoline: BpfTrampoline, link: TrampLink): Faul
 /** __bpf_trampoline_link_prog: newest first within its kind. */
 export function linkProgram(
   txn: Txn,
-  target: BpfTarget,
+  target: Parameters<typeof trampolineFor>[1],
   link: TrampLink,
   layout: BpfTrampoline['layout'],
 ): Fault | undefined {
-  const trampoline = txn.trampolines.get(target.func) ?? newTrampoline(txn, target, layout);
+  const trampoline = trampolineFor(txn, target, layout);
+  const extended = extensionFault(txn, trampoline);
+  if (extended !== undefined) return extended;
   const place = txn.place(trampolineSite(txn, target.func));
   const links = allLinks(trampoline);
   const holders = (): ReturnType<Txn['holders']> => txn.holders(links.map((each) => each.attachment));

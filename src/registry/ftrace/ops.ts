@@ -60,10 +60,17 @@ function rollBack(txn: Txn, id: string): void {
   freeTrampoline(txn, txn.setOp({ ...ops, flags: ops.flags & ~(OPS.ENABLED | OPS.ADDING) }));
 }
 
-/** The private trampoline goes once nobody can be in it. */
+/** What ftrace_shutdown waits for before what a dynamic ops called, and its trampoline, may be freed. */
+export const SHUTDOWN_GRACES = ['rcu_tasks_rude', 'rcu_tasks'] as const;
+
+/**
+ * The private trampoline goes once nobody can be in it. Linux frees only those of dynamic ops, after both grace periods; the few static ops
+ * keep theirs for when they come back. Here it is made again, and goes as quietly.
+ */
 function freeTrampoline(txn: Txn, ops: FtraceOps): FtraceOps {
   if (!hasFlag(ops, OPS.ALLOC_TRAMP) || ops.trampoline === undefined) return ops;
-  remove(txn, ops.trampoline, hasFlag(ops, OPS.DYNAMIC) ? ['rcu_tasks_rude', 'rcu_tasks'] : []);
+  const told = hasFlag(ops, OPS.DYNAMIC) ? SHUTDOWN_GRACES : [];
+  remove(txn, ops.trampoline, SHUTDOWN_GRACES, { told });
   return txn.setOp({ ...ops, trampoline: undefined, trampolineSize: 0, flags: ops.flags & ~OPS.ALLOC_TRAMP });
 }
 

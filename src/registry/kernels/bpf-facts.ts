@@ -127,6 +127,32 @@ export const LSM_HOOKS_DISABLED: KernelFact<boolean | Unknown> = {
   ],
 };
 
+export const TRACING_NESTS: KernelFact<'never' | 'once' | Unknown> = {
+  name: 'bpf.program.tracing-nests',
+  title: 'May a BPF tracing program be attached to a tracing program?',
+  linux: 'bpf_check_attach_target, kernel/bpf/verifier.c',
+  rules: ['bpf.program.recursive', 'bpf.program.nested'],
+  values: [
+    { since: '5.5', is: 'never', source: `bpf_check_attach_target of 6.1.192; recorded on 6.1; ${NOT_IN_6_1}` },
+    { since: '6.6', is: UNKNOWN, source: 'only 6.1.192 and 6.12.117 were read' },
+    { since: '6.12', is: 'once', source: 'bpf_check_attach_target of 6.12.117; recorded on 6.12' },
+  ],
+};
+
+export const LSM_SLEEPABLE_HOOKS: KernelFact<'6.1' | '6.12' | Unknown> = {
+  name: 'bpf.lsm.sleepable-hooks',
+  title: 'Whose list of LSM hooks with sleepable programs does the kernel have?',
+  linux: 'sleepable_lsm_hooks, kernel/bpf/bpf_lsm.c',
+  rules: ['bpf.target.not-sleepable'],
+  values: [
+    { since: '5.10', is: UNKNOWN, source: 'the list of 5.15-stable was not read' },
+    { since: '6.1', is: '6.1', source: 'sleepable_lsm_hooks of 6.1.192' },
+    { since: '6.6', is: UNKNOWN, source: 'the list of 6.6-stable was not read' },
+    { since: '6.12', is: '6.12', source: 'sleepable_lsm_hooks of 6.12.117' },
+    { since: '6.13', is: UNKNOWN, source: 'no list after that of 6.12.117 was read' },
+  ],
+};
+
 export const BPF_FACTS = [
   TRAMPOLINE_PROGRAMS_MAX,
   TRAMPOLINE_WORDS_MAX,
@@ -136,4 +162,6 @@ export const BPF_FACTS = [
   LARGE_RETURN_REFUSED,
   FMOD_RET_ID_SETS,
   LSM_HOOKS_DISABLED,
+  TRACING_NESTS,
+  LSM_SLEEPABLE_HOOKS,
 ] as const;

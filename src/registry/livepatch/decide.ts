@@ -1,5 +1,6 @@
 /** Decisions about a transition that no attach or detach makes: its worker's attempts, and force. */
 import { type Fault, invariant, type ReadableText } from '../../base/index.ts';
+import { advanceLingering } from '../arena.ts';
 import { bpfOpsFunc } from '../bpf/trampoline.ts';
 import { type DecisionOf, guarded, refused } from '../decision.ts';
 import type { Attachment, KernelState } from '../model/state.ts';
@@ -27,6 +28,8 @@ function decide(
     const attachment = txn.attachment(transition?.attachment ?? '');
     const fault = step(txn);
     if (fault !== undefined) return refused(state, fault);
+    // A signal may have brought tasks out of the kernel.
+    advanceLingering(txn);
     for (const site of attachment.sites) txn.touched.add(site);
     return {
       outcome: { kind: 'granted', attachment },

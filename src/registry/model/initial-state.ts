@@ -51,6 +51,7 @@ export function initialState(world: World): KernelState {
     programs: ImmutableMap(),
     maps: ImmutableMap(),
     nextMap: { number: 1, address: MAPS_START },
+    bpfProgs: ImmutableMap(),
     arena: {
       next: Number(GENERATED_CODE_START - world.image.base),
       free: ImmutableMap(),
@@ -59,6 +60,7 @@ export function initialState(world: World): KernelState {
     },
     livepatches: ImmutableMap(),
     livepatching: { patches: [], transition: undefined, forced: [] },
+    lingering: ImmutableMap(),
     tasks: ImmutableMap(),
     nextFrame: 1,
     staticKeys: ImmutableMap(),

@@ -5,9 +5,12 @@
  */
 import type { Map as ImmutableMap, Set as ImmutableSet, OrderedSet } from 'immutable';
 import type { BpfMap } from '../maps/state.ts';
+import type { GracePeriod } from '../text-op.ts';
+import type { BpfProg, BpfProgram, BpfTrampoline } from './bpf-state.ts';
 import type { LoadedModule } from './loaded-module.ts';
-import type { BpfProgram } from './program.ts';
 import type { OwnerKind, RequestTarget } from './request.ts';
+
+export type * from './bpf-state.ts';
 
 /** A dyn_ftrace record: one per ftrace site that was ever touched. */
 export interface DynFtrace {
@@ -125,43 +128,6 @@ export type KprobeChild =
   | { readonly kind: 'probe'; readonly id: string }
   | { readonly kind: 'ghost'; readonly probe: Kprobe['kind']; readonly hasPostHandler: boolean };
 
-export type TrampLinkKind = 'fentry' | 'fmod_ret' | 'fexit';
-
-export interface TrampLink {
-  readonly attachment: string;
-  readonly kind: TrampLinkKind;
-  /** Entry of the program's machine code. */
-  readonly entry: number;
-  /** Address of struct bpf_prog. */
-  readonly prog: bigint;
-  /** Identity of the program: attaching the same one twice is EBUSY. */
-  readonly program: string;
-  readonly cookie: bigint;
-  readonly sleepable: boolean;
-  /** It asks for the traced function's address (BPF_TRAMP_F_IP_ARG). */
-  readonly callsGetFuncIp?: boolean;
-  /** Entered at most once at a time on a CPU: tracing programs, not LSM ones. */
-  readonly isRecursionChecked: boolean;
-}
-
-export type BpfProgramType = 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'lsm' | 'kprobe';
-
-export type { BpfProgram, VerifiedProgram } from './program.ts';
-
-export interface BpfTrampoline {
-  /** Offset of the traced function's symbol. */
-  readonly func: number;
-  readonly flags: number;
-  readonly layout: 'linux' | 'seed' | 'frame' | 'registers' | 'r11';
-  /** Bytes of each parameter. */
-  readonly argSizes: readonly number[];
-  /** Newest first in each kind. */
-  readonly links: Readonly<Record<TrampLinkKind, readonly TrampLink[]>>;
-  readonly image: { readonly at: number; readonly size: number } | undefined;
-  readonly isFtraceManaged: boolean;
-  readonly ops: string;
-}
-
 /** struct klp_func: one patch's replacement of one function. */
 export interface Replacement {
   readonly attachment: string;
@@ -235,6 +201,13 @@ export interface TaskFrame {
   readonly text: string;
   /** Where the task goes on, counted from `_text`: in the function that the call reached. */
   readonly at: number;
+  /** The BPF trampoline image that called the function and will get control back (__bpf_tramp_enter took a reference). */
+  readonly image: number | undefined;
+  /**
+   * The read-side section that it is in: of a BPF program, or of generated code where tasks do not sleep, which is left before the next
+   * voluntary switch (rcu_tasks).
+   */
+  readonly reads: 'rcu' | 'rcu_tasks_trace' | 'rcu_tasks' | undefined;
 }
 
 /** A simulated task, as far as text patching asks about it. */
@@ -299,6 +272,19 @@ export interface Allocation {
   readonly counter: bigint | undefined;
 }
 
+/** Generated code that nobody reaches any more and somebody may still be in. */
+export interface Lingering {
+  readonly at: number;
+  /** Grace periods that are left; the first one is going on. */
+  readonly steps: readonly GracePeriod[];
+  /** Who was in a section that it waits for when it began: a task, or one call of it. */
+  readonly waitsFor: readonly { readonly task: string; readonly frame: number | undefined }[];
+  /** What whoever frees it is told to have waited for. */
+  readonly told: readonly GracePeriod[];
+  /** A five-byte NOP in it that became a jump when it was let go (ip_after_call). */
+  readonly jump: { readonly at: number; readonly to: number } | undefined;
+}
+
 /** Generated code: a bump pointer and free lists by size, so that the same history gives the same addresses. */
 export interface ArenaState {
   readonly next: number;
@@ -359,10 +345,13 @@ export interface KernelState {
   readonly maps: ImmutableMap<string, BpfMap>;
   /** Number and lowest address of the next map. */
   readonly nextMap: { readonly number: number; readonly address: bigint };
+  readonly bpfProgs: ImmutableMap<string, BpfProg>;
   readonly arena: ArenaState;
   /** Livepatched functions: offset of the old function → its stack of replacements. */
   readonly livepatches: ImmutableMap<number, LivepatchedFunction>;
   readonly livepatching: Livepatching;
+  /** By place. */
+  readonly lingering: ImmutableMap<number, Lingering>;
   readonly tasks: ImmutableMap<string, Task>;
   /** What the next call of a task gets. */
   readonly nextFrame: number;

@@ -3,10 +3,14 @@ import { generateCountingProgram, isDirectLayout, type JitedBpf } from '../../ji
 import { dataObject, install, remove } from '../arena.ts';
 import { type BpfTarget, checkAttachTarget, checkLsmHook } from '../bpf/attach-target.ts';
 import { LAYOUTS, type Layout, layoutOf, layoutProblem } from '../bpf/layout.ts';
-import { allLinks, linkProgram, trampolineSite, unlinkProgram } from '../bpf/trampoline.ts';
-import type { Attachment, BpfProgram, TrampLink, TrampLinkKind } from '../model/state.ts';
+import { checkProgramTarget } from '../bpf/program-target.ts';
+import { attachProg, dropProgram, loadProg } from '../bpf/programs.ts';
+import { trampolineSite } from '../bpf/text-poke.ts';
+import { allLinks, linkProgram, unlinkProgram } from '../bpf/trampoline.ts';
+import type { Attachment, BpfProg, BpfProgFunction, BpfProgram, TrampLink, TrampLinkKind } from '../model/state.ts';
 import type { Place } from '../place.ts';
 import { callsGetFuncIp, compileForFunction, preparedProgram } from '../program/load.ts';
+import { trampolineAt } from '../site-view.ts';
 import type { Txn } from '../txn.ts';
 import { flag, type OptionSpecs, u64 } from './options.ts';
 import type { Attached, Owner, OwnerRequest } from './owner.ts';
@@ -18,15 +22,14 @@ const PROGRAM_CODE_SIZE = 128;
 const OPTIONS: OptionSpecs = {
   cookie: { type: 'u64' },
   sleepable: { type: 'boolean' },
-  layout: { type: 'enum', values: LAYOUTS, built: LAYOUTS },
+  layout: { type: 'enum', values: LAYOUTS },
 };
 
 /** What a kind of BPF program attaches to, and how its trampoline calls it. */
 interface Hook {
-  readonly target: BpfTarget;
+  readonly target: BpfTarget & { readonly program?: BpfProg };
   readonly link: TrampLinkKind;
-  /** False for LSM programs, which may be entered again on the same CPU (bpf_prog_check_recur). */
-  readonly isRecursionChecked: boolean;
+  readonly type: 'tracing' | 'lsm';
 }
 
 type Code = Pick<TrampLink, 'entry' | 'prog' | 'program' | 'callsGetFuncIp'> & { readonly isOwned: boolean };
@@ -48,50 +51,69 @@ function loadedCode(txn: Txn, program: BpfProgram, image: number, target: BpfTar
   return ok({ ...common, entry, isOwned: true });
 }
 
-/** The code that the trampoline calls: the loaded program's, or a counting program of the attachment's own. */
-function codeOf(txn: Txn, request: OwnerRequest, target: BpfTarget, layout: Layout): Result<Code> {
-  const { identity, program } = request;
-  if (program?.image !== undefined) return loadedCode(txn, program, program.image.at, target, layout);
+type Kind = Pick<BpfProg, 'type' | 'attachType' | 'tracesTracing' | 'isSleepable'>;
+
+/** The program of an attachment that brings none, under the attachment's id. */
+export function loadCountingProgram(
+  txn: Txn,
+  program: Kind & Pick<BpfProg, 'id'>,
+  args: BpfProgFunction['args'] = ['ctx'],
+): BpfProgFunction {
   const { codeLayout, cpu } = txn.world;
   const counter = dataObject(txn, 8);
-  const code = { size: PROGRAM_CODE_SIZE, what: 'bpf_prog', attachment: identity.id, counter };
-  const entry = install(txn, code, (at) => generateCountingProgram({ layout: codeLayout, at, counter, cpu }));
+  const generate = (at: number): Uint8Array => generateCountingProgram({ layout: codeLayout, at, counter, cpu });
+  const main = { name: 'main', args, isGlobal: true, size: PROGRAM_CODE_SIZE, counter, generate };
+  const [func] = loadProg(txn, { ...program, hasBtf: true, functions: [main] }).functions;
+  invariant(func !== undefined, 'a program has a main function');
+  return func;
+}
+
+/** The code that the trampoline calls: the loaded program's, or a counting program of the attachment's own. */
+function codeOf(txn: Txn, { identity, program }: OwnerRequest, hook: Hook, kind: Kind, layout: Layout): Result<Code> {
+  if (program?.image !== undefined) {
+    attachProg(txn, program.id, kind);
+    return loadedCode(txn, program, program.image.at, hook.target, layout);
+  }
+  const { at: entry } = loadCountingProgram(txn, { ...kind, id: identity.id });
   return ok({ entry, prog: dataObject(txn, BPF_PROG_SIZE), program: `counting:${identity.id}`, isOwned: true });
 }
 
 function attach(txn: Txn, request: OwnerRequest, hook: Hook): Result<Attached> {
   const { identity, options } = request;
+  const { target, type, link: attachType } = hook;
   const layout = layoutOf(options);
   const prepared = request.program === undefined ? undefined : preparedProgram(request.program);
-  const problem = layoutProblem(layout, hook.target, hook.link, prepared);
+  const problem = layoutProblem(layout, target, attachType, prepared);
   if (problem !== undefined) return err(problem);
-  const made = codeOf(txn, request, hook.target, layout);
+  const isSleepable = flag(options, 'sleepable');
+  const tracesTracing = type === 'tracing' && target.program?.type === 'tracing';
+  const made = codeOf(txn, request, hook, { type, attachType, tracesTracing, isSleepable }, layout);
   if (!made.ok) return made;
   const { isOwned, ...code } = made.value;
   const link = {
     ...code,
     attachment: identity.id,
-    kind: hook.link,
+    kind: attachType,
     cookie: u64(options, 'cookie'),
-    sleepable: flag(options, 'sleepable'),
-    isRecursionChecked: hook.isRecursionChecked,
+    sleepable: isSleepable,
+    // LSM programs may be entered again on the same CPU (bpf_prog_check_recur).
+    isRecursionChecked: type === 'tracing',
   };
-  const fault = linkProgram(txn, hook.target, link, layout);
+  const fault = linkProgram(txn, target, link, layout);
   if (fault !== undefined) return err(fault);
-  return ok({
-    sites: [trampolineSite(txn, hook.target.func)],
-    owned: isOwned ? [code.entry] : [],
-  });
+  return ok({ sites: [trampolineSite(txn, target.func)], owned: isOwned ? [code.entry] : [] });
 }
 
 function detach(txn: Txn, attachment: Attachment): Fault | undefined {
-  const func = txn.world.image.symbols.containing(attachment.sites[0] as number)?.offset;
-  invariant(func !== undefined, () => `${attachment.id} is attached to no function`);
-  const link = allLinks(txn.trampoline(func)).find((each) => each.attachment === attachment.id);
+  const trampoline = trampolineAt(txn, attachment.sites[0] as number);
+  invariant(trampoline !== undefined, () => `${attachment.id} is attached to no function`);
+  const link = allLinks(trampoline).find((each) => each.attachment === attachment.id);
   invariant(link !== undefined, () => `no trampoline calls ${attachment.id}`);
-  const fault = unlinkProgram(txn, func, link.kind, attachment.id);
+  const fault = unlinkProgram(txn, trampoline.func, link.kind, attachment.id);
   if (fault !== undefined) return fault;
-  for (const at of attachment.owned) remove(txn, at, ['rcu_tasks_trace', 'rcu']);
+  if (txn.bpfProgs.has(attachment.id)) dropProgram(txn, attachment.id);
+  // Code that was made for the function: nothing but its trampoline is between it and the function.
+  else for (const at of attachment.owned) remove(txn, at, ['rcu_tasks']);
   return undefined;
 }
 
@@ -105,12 +127,15 @@ function tracingOwner(kind: TrampLinkKind): Owner {
   return {
     kind,
     options: OPTIONS,
-    takes: [],
+    takes: ['program'],
     attach(txn, request): Result<Attached> {
       const program = { kind, sleepable: flag(request.options, 'sleepable') };
-      const target = checkAttachTarget(txn.world, placeOf(request), program);
+      const target: Result<Hook['target']> =
+        request.target.kind === 'program'
+          ? checkProgramTarget(txn, request.target.program, program)
+          : checkAttachTarget(txn.world, placeOf(request), program);
       if (!target.ok) return target;
-      return attach(txn, request, { target: target.value, link: kind, isRecursionChecked: true });
+      return attach(txn, request, { target: target.value, link: kind, type: 'tracing' });
     },
     detach,
   };
@@ -126,13 +151,13 @@ export const fmodRetOwner: Owner = tracingOwner('fmod_ret');
  */
 export const lsmOwner: Owner = {
   kind: 'lsm',
-  options: { cookie: { type: 'u64' }, sleepable: { type: 'boolean', isBuilt: false } },
+  options: { cookie: { type: 'u64' }, sleepable: { type: 'boolean' } },
   takes: [],
   attach(txn, request): Result<Attached> {
-    const target = checkLsmHook(txn.world, placeOf(request));
+    const target = checkLsmHook(txn.world, placeOf(request), flag(request.options, 'sleepable'));
     if (!target.ok) return target;
     const link = target.value.isVoid ? 'fexit' : 'fmod_ret';
-    return attach(txn, request, { target: target.value, link, isRecursionChecked: false });
+    return attach(txn, request, { target: target.value, link, type: 'lsm' });
   },
   detach,
 };

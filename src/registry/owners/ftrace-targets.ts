@@ -1,5 +1,5 @@
 /** From what a request names to the ftrace sites it means. */
-import { err, type Fault, ok, type Result } from '../../base/index.ts';
+import { err, type Fault, invariant, ok, type Result } from '../../base/index.ts';
 import { locate, type Place, scopeOf } from '../place.ts';
 import { FTRACE_FILTER_NO_MATCH, FTRACE_NOT_A_SITE } from '../rules/ftrace.ts';
 import { refuse } from '../rules/rule.ts';
@@ -49,6 +49,7 @@ export function targetSites(txn: Txn, target: OwnerRequest['target']): Result<re
     const site = filterSite(txn, target.place, target.text);
     return site.ok ? ok([site.value]) : site;
   }
+  invariant(target.kind !== 'program', 'ftrace knows no BPF programs');
   const sites: number[] = [];
   for (const [index, { place, text }] of target.places.entries()) {
     const site = filterSite(txn, place, text, index);
@@ -64,7 +65,7 @@ export function targetSites(txn: Txn, target: OwnerRequest['target']): Result<re
  */
 export function tracerSites(txn: Txn, target: OwnerRequest['target']): Result<readonly number[]> {
   const sites = targetSites(txn, target);
-  if (!sites.ok || target.kind === 'pattern') return sites;
+  if (!sites.ok || target.kind === 'pattern' || target.kind === 'program') return sites;
   const places = target.kind === 'place' ? [target.place] : target.places.map((each) => each.place);
   const namesakes = places.flatMap((place) =>
     place.kind === 'symbol' && place.delta === 0

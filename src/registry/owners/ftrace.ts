@@ -7,7 +7,7 @@ import { installStackChanging, STACK_TRAMPOLINE_SIZE } from '../ftrace/changes-s
 import { registerFtraceDirect, unregisterFtraceDirect } from '../ftrace/direct.ts';
 import { joinGraphTracers, leaveGraphTracers } from '../ftrace/graph-tracers.ts';
 import { newOps } from '../ftrace/new-ops.ts';
-import { ftraceUsable, registerFtraceFunction, unregisterFtraceFunction } from '../ftrace/ops.ts';
+import { ftraceUsable, registerFtraceFunction, SHUTDOWN_GRACES, unregisterFtraceFunction } from '../ftrace/ops.ts';
 import { DIRECT_MEETS_IPMODIFY, DIRECT_OPS, GRAPH_CALLBACK } from '../kernels/ftrace-facts.ts';
 import { OPS } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
@@ -70,7 +70,7 @@ export const ftraceOwner: Owner = {
     ipmodify: { type: 'boolean' },
     changesStack: { type: 'boolean' },
     recursion: { type: 'boolean' },
-    tracer: { type: 'enum', values: ['function', 'function_graph'], built: ['function', 'function_graph'] },
+    tracer: { type: 'enum', values: ['function', 'function_graph'] },
   },
   takes: ['places', 'pattern'],
   attach(txn, request): Result<Attached> {
@@ -109,9 +109,8 @@ export const ftraceOwner: Owner = {
     const fault = unregisterFtraceFunction(txn, attachment.id);
     if (fault !== undefined) return fault;
     txn.opsTable.delete(attachment.id);
-    // A task may stand in a trampoline of its own; the shared callers are never freed.
-    const after = flag(attachment.options, 'changesStack') ? (['rcu_tasks_rude', 'rcu_tasks'] as const) : [];
-    for (const at of attachment.owned) remove(txn, at, after);
+    // Its callers are gone when its trampoline is; in one of its own a task may stand.
+    for (const at of attachment.owned) remove(txn, at, SHUTDOWN_GRACES, { told: [] });
     return undefined;
   },
 };

@@ -1,6 +1,7 @@
 import type { OwnerKind } from '../model/request.ts';
 import { fentryOwner, fexitOwner, fmodRetOwner, lsmOwner } from './bpf-tracing.ts';
 import { fprobeOwner, kprobeMultiOwner, kretprobeMultiOwner } from './fprobe.ts';
+import { freplaceOwner } from './freplace.ts';
 import { ftraceDirectOwner, ftraceOwner } from './ftrace.ts';
 import { jumpLabelOwner } from './jump-label.ts';
 import { kgdbOwner } from './kgdb.ts';
@@ -23,6 +24,7 @@ export const OWNERS: ReadonlyMap<OwnerKind, Owner> = new Map(
     fentryOwner,
     fexitOwner,
     fmodRetOwner,
+    freplaceOwner,
     lsmOwner,
     livepatchOwner,
     jumpLabelOwner,

@@ -1,5 +1,5 @@
 import { err, type Fault, formatAddress, invariant, ok, type Result } from '../../base/index.ts';
-import { trampolineSite } from '../bpf/trampoline.ts';
+import { trampolineSite } from '../bpf/text-poke.ts';
 import { labelCovering } from '../jump-label/keys.ts';
 import {
   breakpointCount,

@@ -22,7 +22,7 @@ const DEFAULT_MAX_ACTIVE = 10;
 const COMMON: OptionSpecs = {
   // Not Linux's: false keeps the int3.
   optimize: { type: 'boolean' },
-  via: { type: 'enum', values: ['kernel', 'perf', 'tracefs'], built: ['kernel', 'perf', 'tracefs'] },
+  via: { type: 'enum', values: ['kernel', 'perf', 'tracefs'] },
 };
 
 const maxActive = (options: Options): number =>

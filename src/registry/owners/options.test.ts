@@ -4,10 +4,9 @@ import { checkOptions, flag, type OptionSpecs, u64 } from './options.ts';
 
 const SPECS: OptionSpecs = {
   armed: { type: 'boolean' },
-  later: { type: 'boolean', isBuilt: false },
   count: { type: 'integer', min: 1, max: 8 },
   cookie: { type: 'u64' },
-  way: { type: 'enum', values: ['near', 'far'], built: ['near'] },
+  way: { type: 'enum', values: ['near', 'far'] },
 };
 
 const ruleOf = (options: Readonly<Record<string, unknown>>): string => {
@@ -17,7 +16,7 @@ const ruleOf = (options: Readonly<Record<string, unknown>>): string => {
 
 describe('options', () => {
   it('are taken when the kind has them and the value fits', () => {
-    const options = { armed: false, later: false, count: 8, cookie: '0xffffffffffffffff', way: 'near' };
+    const options = { armed: false, count: 8, cookie: '0xffffffffffffffff', way: 'near' };
     assert.deepEqual(checkOptions('thing', SPECS, options), { ok: true, value: options });
     assert.equal(ruleOf({}), 'ok');
     assert.equal(ruleOf({ cookie: 0 }), 'ok');
@@ -26,7 +25,7 @@ describe('options', () => {
   it('are refused when misspelt, and the fault lists what there is', () => {
     const checked = checkOptions('thing', SPECS, { Armed: true });
     assert.equal(checked.ok, false);
-    assert.match(checked.ok ? '' : checked.fault.detail, /"Armed".*armed, later, count, cookie, way/);
+    assert.match(checked.ok ? '' : checked.fault.detail, /"Armed".*armed, count, cookie, way/);
     for (const name of ['constructor', '__proto__', 'toString'])
       assert.equal(ruleOf(JSON.parse(`{"${name}": true}`)), 'option.invalid', name);
   });
@@ -48,11 +47,6 @@ describe('options', () => {
     { way: ['near'] },
   ])
     it(`are refused as ${JSON.stringify(wrong)}`, () => assert.equal(ruleOf(wrong), 'option.invalid'));
-
-  it('that are not built are said to be so', () => {
-    assert.equal(ruleOf({ later: true }), 'option.not-built');
-    assert.equal(ruleOf({ way: 'far' }), 'option.not-built');
-  });
 
   it('are read with defaults', () => {
     assert.equal(flag({ armed: true }, 'armed'), true);

@@ -1,14 +1,14 @@
 import { err, ok, type Result } from '../../base/index.ts';
-import { OPTION_INVALID, OPTION_NOT_BUILT } from '../rules/request.ts';
+import { OPTION_INVALID } from '../rules/request.ts';
 import { refuse } from '../rules/rule.ts';
 
-/** What an option takes. `built` lists the values of an enumeration that this version has; a boolean with `isBuilt: false` may only be false. */
+/** What an option takes. */
 export type OptionSpec =
-  | { readonly type: 'boolean'; readonly isBuilt?: false }
+  | { readonly type: 'boolean' }
   | { readonly type: 'integer'; readonly min: number; readonly max: number }
   | { readonly type: 'u64' }
   | { readonly type: 'name' }
-  | { readonly type: 'enum'; readonly values: readonly string[]; readonly built: readonly string[] };
+  | { readonly type: 'enum'; readonly values: readonly string[] };
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 export type Options = Readonly<Record<string, unknown>>;
@@ -46,12 +46,7 @@ function isValid(spec: OptionSpec, value: unknown): boolean {
   }
 }
 
-function isBuilt(spec: OptionSpec, value: unknown): boolean {
-  if (spec.type === 'boolean') return spec.isBuilt !== false || value === false;
-  return spec.type !== 'enum' || spec.built.includes(value as string);
-}
-
-/** Refuses unknown options, wrong values and what is not built. */
+/** Refuses unknown options and wrong values. */
 export function checkOptions(kind: string, specs: OptionSpecs, options: Options): Result<Options> {
   for (const [name, value] of Object.entries(options)) {
     const spec = Object.hasOwn(specs, name) ? specs[name] : undefined;
@@ -63,10 +58,6 @@ export function checkOptions(kind: string, specs: OptionSpecs, options: Options)
     }
     if (!isValid(spec, value))
       return err(refuse(OPTION_INVALID, { detail: `options.${name} of ${kind} takes ${describe(spec)}.` }));
-    if (!isBuilt(spec, value))
-      return err(
-        refuse(OPTION_NOT_BUILT, { detail: `options.${name} = ${JSON.stringify(value)} of ${kind} is not built yet.` }),
-      );
   }
   return ok(options);
 }

@@ -1,4 +1,5 @@
 import type { Fault, Result } from '../../base/index.ts';
+import type { ProgramPlace } from '../bpf/programs.ts';
 import type { AttachIdentity, OwnerKind, RequestTarget } from '../model/request.ts';
 import type { Attachment, BpfProgram } from '../model/state.ts';
 import type { Place } from '../place.ts';
@@ -14,10 +15,20 @@ export interface OwnerRequest {
   readonly program?: BpfProgram | undefined;
 }
 
-export type ParsedTarget =
+/** Places in the kernel. */
+export type KernelTarget =
   | { readonly kind: 'place'; readonly place: Place; readonly text: string }
   | { readonly kind: 'places'; readonly places: readonly { readonly place: Place; readonly text: string }[] }
   | { readonly kind: 'pattern'; readonly pattern: string };
+
+/** `prog:ID`, for who attaches to BPF programs. */
+export interface ProgramTargetPlace {
+  readonly kind: 'program';
+  readonly program: ProgramPlace;
+  readonly text: string;
+}
+
+export type ParsedTarget = KernelTarget | ProgramTargetPlace;
 
 export interface Attached {
   /** Addresses whose bytes the owner wants changed. */
@@ -31,7 +42,7 @@ export interface Owner {
   readonly kind: OwnerKind;
   readonly options: OptionSpecs;
   /** What its target may be besides one place. */
-  readonly takes: readonly ('places' | 'pattern')[];
+  readonly takes: readonly ('places' | 'pattern' | 'program')[];
   attach(txn: Txn, request: OwnerRequest): Result<Attached>;
   detach(txn: Txn, attachment: Attachment): Fault | undefined;
   /** Absent when the kind cannot be disabled without leaving. */

@@ -16,12 +16,22 @@ import {
   runHelper,
   TAIL_CALL_LAYOUT,
 } from '../../jit/index.ts';
-import { dataObject, install, remove } from '../arena.ts';
+import { dataObject, install } from '../arena.ts';
+import { attachedTo, dropProgram } from '../bpf/programs.ts';
 import { allLinks, bpfOpsFunc } from '../bpf/trampoline.ts';
 import { type DecisionOf, guarded, refused } from '../decision.ts';
 import { programMaps, withoutProgram } from '../maps/program-maps.ts';
 import type { AttachIdentity } from '../model/request.ts';
-import type { BpfProgram, BpfProgramType, KernelState, VerifiedProgram } from '../model/state.ts';
+import type {
+  BpfFunctionInfo,
+  BpfProg,
+  BpfProgram,
+  BpfProgramType,
+  KernelState,
+  TrampLinkKind,
+  VerifiedProgram,
+} from '../model/state.ts';
+import { BPF_FUNC_INFO } from '../rules/bpf-program.ts';
 import { PROGRAM_IN_USE, PROGRAM_LIMIT, PROGRAM_TYPE, PROGRAM_UNKNOWN, programFault } from '../rules/program.ts';
 import { refuse } from '../rules/rule.ts';
 import { Txn } from '../txn.ts';
@@ -30,7 +40,15 @@ import { checkHelpers, helperPlace } from './helper-place.ts';
 import { bpfJitCpu } from './jit-cpu.ts';
 
 export const PROGRAMS_MAX = 1_000;
-export const BPF_PROGRAM_TYPES: readonly BpfProgramType[] = ['raw', 'fentry', 'fexit', 'fmod_ret', 'lsm', 'kprobe'];
+export const BPF_PROGRAM_TYPES: readonly BpfProgramType[] = [
+  'raw',
+  'fentry',
+  'fexit',
+  'fmod_ret',
+  'freplace',
+  'lsm',
+  'kprobe',
+];
 /** sizeof(struct bpf_prog) and its aux, rounded up; only its address matters. */
 const BPF_PROG_SIZE = 256;
 /** Types that run in the kernel; `raw` programs are run by themselves and have no place in it. */
@@ -47,6 +65,8 @@ export interface LoadProgramRequest {
   readonly maps?: readonly string[];
   /** What the verifier made of it: without it only programs of type `raw` are loaded. */
   readonly verified?: VerifiedProgram;
+  /** What BTF says of its functions, the main one first. Without it others cannot be attached to it, and it takes nobody's place. */
+  readonly functions?: readonly BpfFunctionInfo[];
 }
 
 export type ProgramDecision = DecisionOf<{ readonly program: BpfProgram }>;
@@ -137,6 +157,11 @@ function loaded(txn: Txn, request: LoadProgramRequest, identity: AttachIdentity)
   const kind = { type: request.type, maps: maps.value };
   const trial = compile(txn.world, prepared.value, kind, txn.arena.next);
   if (!trial.ok) return err(programFault(trial.fault));
+  const { functions } = trial.value;
+  if (request.functions !== undefined && request.functions.length !== functions.length) {
+    const detail = `The program has ${functions.length} functions, its BTF has ${request.functions.length}.`;
+    return err(refuse(BPF_FUNC_INFO, { detail }));
+  }
   const size = trial.value.bytes.length;
   const at = isInstalled(request.type)
     ? install(txn, { size, what: 'bpf_prog' }, (place) => {
@@ -159,9 +184,50 @@ function loaded(txn: Txn, request: LoadProgramRequest, identity: AttachIdentity)
     maps: maps.value,
     prog: dataObject(txn, BPF_PROG_SIZE),
     image: at === undefined ? undefined : { at, size },
+    functions: request.functions,
   };
   txn.programs.set(program.id, program);
+  if (at !== undefined) txn.bpfProgs.set(program.id, progOf(program, at, trial.value.functions));
   return ok(program);
+}
+
+const PROG_TYPE: Readonly<Record<BpfProgramType, BpfProg['type']>> = {
+  raw: 'other',
+  fentry: 'tracing',
+  fexit: 'tracing',
+  fmod_ret: 'tracing',
+  freplace: 'ext',
+  lsm: 'lsm',
+  kprobe: 'other',
+};
+
+const ATTACH_TYPE: Readonly<Partial<Record<BpfProgramType, TrampLinkKind>>> = {
+  fentry: 'fentry',
+  fexit: 'fexit',
+  fmod_ret: 'fmod_ret',
+};
+
+/** The program as others may attach to it. Without BTF it has its main function, and nobody knows what that takes. */
+function progOf(program: BpfProgram, image: number, compiled: JitedBpf['functions']): BpfProg {
+  const infos = program.functions ?? [{ name: program.name, args: [], isGlobal: true }];
+  const functions = infos.flatMap((info, index) => {
+    const found = compiled[index];
+    if (found === undefined) return [];
+    const { start, end } = found;
+    return [{ ...info, at: image + start, size: end - start, allocation: image }];
+  });
+  return {
+    id: program.id,
+    type: PROG_TYPE[program.type],
+    attachType: ATTACH_TYPE[program.type],
+    hasBtf: program.functions !== undefined,
+    functions,
+    tracesTracing: false,
+    isSleepable: false,
+    arrayMembers: 0,
+    isExtended: false,
+    isHeld: true,
+  };
 }
 
 function decide(
@@ -200,10 +266,16 @@ export const programUnknown = (id: string): Fault =>
 /** The attachments that run a program. */
 export const attachmentsOf = (txn: Txn, program: BpfProgram): readonly string[] =>
   [...txn.trampolines.values()].flatMap((trampoline) =>
-    allLinks(trampoline)
+    [...allLinks(trampoline), ...(trampoline.extension === undefined ? [] : [trampoline.extension])]
       .filter((link) => link.program === program.id)
       .map((link) => link.attachment),
   );
+
+/** Those, and the ones that are attached to it. */
+const usersOf = (txn: Txn, program: BpfProgram): readonly string[] => {
+  const prog = txn.bpfProgs.get(program.id);
+  return [...attachmentsOf(txn, program), ...(prog === undefined ? [] : attachedTo(txn, prog))];
+};
 
 /** Lets a program go that nobody runs. */
 export const decideUnloadProgram = (
@@ -215,13 +287,13 @@ export const decideUnloadProgram = (
   decide(world, state, text, (txn) => {
     const program = txn.programs.get(id);
     if (program === undefined) return err(programUnknown(id));
-    const users = attachmentsOf(txn, program);
+    const users = usersOf(txn, program);
     if (users.length > 0) {
-      const detail = `${id} is run by ${users.length} ${users.length === 1 ? 'attachment' : 'attachments'}.`;
+      const detail = `${id} is used by ${users.length} ${users.length === 1 ? 'attachment' : 'attachments'}.`;
       return err(refuse(PROGRAM_IN_USE, { detail, holders: txn.holders(users) }));
     }
-    if (program.image !== undefined) remove(txn, program.image.at, ['rcu_tasks_trace', 'rcu']);
     txn.maps = withoutProgram(txn.maps, program.prog);
+    if (program.image !== undefined) dropProgram(txn, id);
     txn.programs.delete(id);
     return ok(program);
   });

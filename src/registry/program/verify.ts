@@ -21,6 +21,8 @@ export interface VerificationJob {
   readonly bytecode: string;
   readonly type: VerifiedType;
   readonly target?: VerifyTarget;
+  /** Of an extension: what its main function takes. */
+  readonly args?: readonly ('ctx' | 'int')[];
   readonly maps: readonly MapSpec[];
 }
 
@@ -49,7 +51,14 @@ export function verificationJob(
   if (!maps.ok) return maps;
   const target = attachTo === undefined ? undefined : targetOf(world, attachTo);
   const specs = maps.value.map(({ spec }) => spec);
-  return ok({ bytecode, type, maps: specs, ...(target === undefined ? {} : { target }) });
+  const args = type === 'freplace' ? request.functions?.[0]?.args : undefined;
+  return ok({
+    bytecode,
+    type,
+    maps: specs,
+    ...(target === undefined ? {} : { target }),
+    ...(args === undefined ? {} : { args }),
+  });
 }
 
 /** The job, done where it is asked. */

@@ -1,4 +1,5 @@
 import { BPF_RULES } from './bpf.ts';
+import { BPF_PROGRAM_RULES } from './bpf-program.ts';
 import { FPROBE_RULES } from './fprobe.ts';
 import { FTRACE_RULES } from './ftrace.ts';
 import { JUMP_LABEL_RULES } from './jump-label.ts';
@@ -35,6 +36,7 @@ export const RULES: ReadonlyMap<string, Rule> = new Map(
     ...PROGRAM_RULES,
     ...MAP_RULES,
     ...OBJECT_RULES,
+    ...BPF_PROGRAM_RULES,
     ...JUMP_LABEL_RULES,
     ...STATIC_CALL_RULES,
     ...TRACEPOINT_RULES,

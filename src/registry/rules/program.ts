@@ -211,7 +211,7 @@ export const PROGRAM_IN_USE: Rule = {
   id: 'program.in-use',
   title: 'The program is attached',
   errno: 'EBUSY',
-  what: 'A program is not unloaded while an attachment runs it.',
+  what: 'A program is not unloaded while an attachment runs it or has it for its target.',
   why: 'In Linux each link holds a reference to its program; here unloading says so instead of waiting.',
   linux: 'bpf_prog_put, kernel/bpf/syscall.c (6.12)',
   remedies: ['Detach its holders first.'],

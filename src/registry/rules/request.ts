@@ -1,29 +1,5 @@
 import type { Rule } from './rule.ts';
 
-export const KIND_NOT_BUILT: Rule = {
-  id: 'kind.not-built',
-  title: 'This kind of owner is not built yet',
-  errno: 'EOPNOTSUPP',
-  what: 'The contract names this kind of owner, and this version of the service does not have it.',
-  why: 'An owner is built whole or not at all: its rules, its bytes and its detaching.',
-  linux: 'no counterpart',
-  range: 'all',
-  strictness: 'both',
-  remedies: ['Every kind of the contract but freplace is built.'],
-};
-
-export const OPTION_NOT_BUILT: Rule = {
-  id: 'option.not-built',
-  title: 'This option is not built yet',
-  errno: 'EOPNOTSUPP',
-  what: 'The contract names this option of the owner, and this version of the service does not have it.',
-  why: 'Ignoring an option would answer another question than the one asked.',
-  linux: 'no counterpart',
-  range: 'all',
-  strictness: 'both',
-  remedies: ['Leave the option out.'],
-};
-
 export const OPTION_INVALID: Rule = {
   id: 'option.invalid',
   title: 'An option the kind does not have, or a value it does not take',
@@ -133,8 +109,6 @@ export const SITE_UNEXPECTED_BYTES: Rule = {
 };
 
 export const REQUEST_RULES: readonly Rule[] = [
-  KIND_NOT_BUILT,
-  OPTION_NOT_BUILT,
   OPTION_INVALID,
   TARGET_INVALID,
   PLACE_UNKNOWN,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Set as ImmutableSet } from 'immutable';
+import { BPF_PROG_CASES } from '../../../test/support/bpf-prog-rule-cases.ts';
 import { builtinImage } from '../../../test/support/images.ts';
 import { KERNEL_CASES } from '../../../test/support/kernel-rule-cases.ts';
 import { LAYOUT_CASES, refusedLayout } from '../../../test/support/layout-rule-cases.ts';
@@ -18,8 +19,7 @@ import type { FunctionPrototype, KernelImage } from '../../image/index.ts';
 import { linkProgram } from '../bpf/trampoline.ts';
 import { registerFtraceDirect } from '../ftrace/direct.ts';
 import { OPS } from '../model/flags.ts';
-import { type AttachRequest, OWNER_KINDS, type OwnerKind, type Strictness } from '../model/request.ts';
-import { OWNERS } from '../owners/index.ts';
+import type { AttachRequest, Strictness } from '../model/request.ts';
 import { RULES } from './index.ts';
 
 /** Refusals that the coordinator makes by these rules; its own tests have their cases. */
@@ -113,30 +113,7 @@ function linkTwice(lab: RegistryLab, count: number, program: (index: number) => 
   assert.fail('all were linked');
 }
 
-function kindNotBuilt(): OwnerKind {
-  const kind = OWNER_KINDS.find((each) => !OWNERS.has(each));
-  assert.ok(kind !== undefined, 'every kind is built: the rule can go');
-  return kind;
-}
-
-function optionNotBuilt(): { readonly kind: OwnerKind; readonly name: string; readonly value: unknown } {
-  for (const { kind, options } of OWNERS.values())
-    for (const [name, spec] of Object.entries(options)) {
-      if (spec.type === 'boolean' && spec.isBuilt === false) return { kind, name, value: true };
-      const value = spec.type === 'enum' ? spec.values.find((each) => !spec.built.includes(each)) : undefined;
-      if (value !== undefined) return { kind, name, value };
-    }
-  return assert.fail('every option is built: the rule can go');
-}
-
 const CASES: Readonly<Record<string, Case>> = {
-  'kind.not-built': { refuse: (lab) => lab.refused(kindNotBuilt(), F) },
-  'option.not-built': {
-    refuse: (lab) => {
-      const { kind, name, value } = optionNotBuilt();
-      return lab.refused(kind, F, { [name]: value });
-    },
-  },
   'option.invalid': { refuse: asked('kprobe', F, { postHandler: 'yes' }) },
   'target.invalid': { refuse: asked('kprobe', 'no place') },
   'attachment.unknown': { refuse: (lab) => faultOf(lab.detach('att_0').outcome) },
@@ -338,6 +315,7 @@ const MORE_CASES: Readonly<Record<string, Case>> = {
 const ALL_CASES: Readonly<Record<string, Case>> = {
   ...CASES,
   ...LIVEPATCH_CASES,
+  ...BPF_PROG_CASES,
   ...MORE_CASES,
   ...VIEW_CASES,
   ...STATIC_CASES,

@@ -48,4 +48,16 @@ export const TASK_PLACE: Rule = {
   remedies: ['Name functions, `vfs_read`, or addresses of code, innermost first.'],
 };
 
-export const TASK_RULES: readonly Rule[] = [TASK_UNKNOWN, TASK_NOT_YOURS, TASK_LIMIT, TASK_PLACE];
+export const TASK_ATOMIC: Rule = {
+  id: 'task.stack.atomic',
+  title: 'Nobody sleeps there',
+  errno: 'EINVAL',
+  what: 'A task is said to sleep in a BPF program that is not sleepable, or in a trampoline, a slot or a handler.',
+  why: 'Such a program runs between rcu_read_lock and rcu_read_unlock, and the others between two instructions of their caller: a task may be preempted there, but not sleep.',
+  linux: '__bpf_prog_enter, kernel/bpf/trampoline.c (6.12)',
+  range: '5.10+',
+  strictness: 'both',
+  remedies: ['Let the task be `running`, or attach the program with `{"sleepable": true}`.'],
+};
+
+export const TASK_RULES: readonly Rule[] = [TASK_UNKNOWN, TASK_NOT_YOURS, TASK_LIMIT, TASK_PLACE, TASK_ATOMIC];

@@ -14,6 +14,7 @@ import type {
   CountedCode,
   OpsUser,
   Runtime,
+  RuntimeExtension,
   RuntimeKprobe,
   RuntimeOps,
   RuntimeOptprobe,
@@ -136,6 +137,14 @@ function runtimePrograms(state: KernelState): readonly RuntimeProgram[] {
   );
 }
 
+function runtimeExtensions(state: KernelState): readonly RuntimeExtension[] {
+  return [...state.trampolines.values()].flatMap(({ func, extension, argSizes }) =>
+    extension === undefined
+      ? []
+      : [{ attachment: extension.attachment, entry: extension.entry, func, args: argSizes.length }],
+  );
+}
+
 function countedCode(state: KernelState): readonly CountedCode[] {
   return [...state.arena.allocations.values()].flatMap(({ at, attachment, counter, what }) =>
     attachment === undefined || counter === undefined ? [] : [{ attachment, entry: at, counter, what }],
@@ -171,6 +180,7 @@ export function describeRuntime(world: World, state: KernelState, text: Readable
     ops: runtimeOps(state),
     kprobes: [...state.kprobeTable.values()].map((entry) => runtimeKprobe(world, state, text, entry)),
     programs: runtimePrograms(state),
+    extensions: runtimeExtensions(state),
     counted: countedCode(state),
     ...bpfRuntime(state),
     silenced: silencedSites(world, state, text),

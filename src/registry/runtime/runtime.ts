@@ -15,6 +15,8 @@ export interface Runtime {
   readonly ops: readonly RuntimeOps[];
   readonly kprobes: readonly RuntimeKprobe[];
   readonly programs: readonly RuntimeProgram[];
+  /** freplace programs, which nothing announces but a jump to them. */
+  readonly extensions: readonly RuntimeExtension[];
   /** Generated code that counts its calls and that nothing but a call of it announces. */
   readonly counted: readonly CountedCode[];
   /** Maps that installed programs can get at, with what they hold. */
@@ -113,6 +115,16 @@ export interface RuntimeProgram {
   readonly callsOriginal: boolean;
   /** Only `linux` calls enter and exit; with another, the program's own code is all there is. */
   readonly layout: BpfTrampoline['layout'];
+}
+
+/** A freplace program in the place of a function. */
+export interface RuntimeExtension {
+  readonly attachment: string;
+  readonly entry: number;
+  /** The function of a BPF program that it runs instead of. */
+  readonly func: number;
+  /** Parameters of that function, a register each. */
+  readonly args: number;
 }
 
 export interface CountedCode {

@@ -2,14 +2,15 @@
  * Simulated tasks: where they are in the kernel, which is what a livepatch transition and the lifetimes of generated code ask. Deciding about
  * one changes no text by itself.
  */
-import { type Fault, ok, type ReadableText, type Result } from '../../base/index.ts';
+import { err, type Fault, ok, type ReadableText, type Result } from '../../base/index.ts';
+import { advanceLingering } from '../arena.ts';
 import { bpfOpsFunc } from '../bpf/trampoline.ts';
 import { type DecisionOf, guarded, refused } from '../decision.ts';
 import { isOutside, updatePatchState } from '../livepatch/tasks.ts';
 import type { AttachIdentity } from '../model/request.ts';
 import type { KernelState, Task, TaskKind, TaskRunState } from '../model/state.ts';
 import { refuse } from '../rules/rule.ts';
-import { TASK_LIMIT, TASK_UNKNOWN } from '../rules/task.ts';
+import { TASK_ATOMIC, TASK_LIMIT, TASK_UNKNOWN } from '../rules/task.ts';
 import { Txn } from '../txn.ts';
 import type { World } from '../world.ts';
 import { enterStack } from './enter.ts';
@@ -43,6 +44,11 @@ function moved(txn: Txn, task: Task, change: TaskChange): Result<Task> {
   const stack = change.stack === undefined ? ok(task.stack) : enterStack(txn, task, change.stack);
   if (!stack.ok) return stack;
   const next: Task = { ...task, stack: stack.value, isReliable: change.reliable ?? task.isReliable };
+  const atomic = next.stack.findIndex((each) => each.reads === 'rcu' || each.reads === 'rcu_tasks');
+  if (atomic >= 0 && next.state !== 'running')
+    return err(
+      refuse(TASK_ATOMIC, { detail: `${next.stack[atomic]?.text} is code in which nobody sleeps.`, index: atomic }),
+    );
   return ok(isOutside(next) ? updatePatchState(txn, next) : next);
 }
 
@@ -51,6 +57,7 @@ function decide(world: World, state: KernelState, text: ReadableText, step: (txn
     const txn = new Txn(world, state, text, bpfOpsFunc);
     const done = step(txn);
     if (!done.ok) return refused(state, done.fault);
+    advanceLingering(txn);
     return {
       outcome: { kind: 'granted', task: done.value },
       state: txn.finish(),

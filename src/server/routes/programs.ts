@@ -30,7 +30,12 @@ export function programRoutes(app: App): void {
       },
     },
     async (request, reply) => {
-      const body = { ...request.body, bytecode: request.body.bytecode.toLowerCase() };
+      const { functions, ...rest } = request.body;
+      const body = {
+        ...rest,
+        bytecode: rest.bytecode.toLowerCase(),
+        functions: functions?.map((each) => ({ name: each.name, args: each.args, isGlobal: each.static !== true })),
+      };
       const made = await coordinatorOf(app).loadProgram(callerOf(request, reply), defined(body));
       if (!made.ok) return sendFault(reply, made.fault);
       reply.header('location', `/v1/programs/${made.value.id}`);

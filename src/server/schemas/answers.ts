@@ -142,6 +142,7 @@ const PlanCostAnswer = Type.Object(
       rcu_tasks: Type.Integer(),
       rcu_tasks_rude: Type.Integer(),
       rcu_tasks_trace: Type.Integer(),
+      percpu_ref: Type.Integer({ description: 'Not a grace period: the last call through a BPF image has returned' }),
     }),
     estimate: Type.Union([EstimateAnswer, Type.Null()]),
     later: Type.Union([

@@ -8,6 +8,15 @@ const Via = words(['jit', 'interpreter']);
 const INSTRUCTIONS_MAX = 1_000_000_000;
 const MILLISECONDS_MAX = 60_000;
 
+const ProgramFunction = Type.Object(
+  {
+    name: Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]{0,127}$' }),
+    args: Type.Array(words(['ctx', 'int']), { maxItems: 5, description: 'The context, or a whole number' }),
+    static: Type.Optional(Type.Boolean({ description: 'It can be traced, but nothing can take its place' })),
+  },
+  { ...strict, title: 'ProgramFunction' },
+);
+
 export const ProgramBody = Type.Object(
   {
     type: ProgramType,
@@ -19,6 +28,13 @@ export const ProgramBody = Type.Object(
         maxItems: 64,
         description:
           'Maps that instructions name by their place in this list (BPF_PSEUDO_MAP_IDX, BPF_PSEUDO_MAP_IDX_VALUE)',
+      }),
+    ),
+    functions: Type.Optional(
+      Type.Array(ProgramFunction, {
+        minItems: 1,
+        maxItems: 256,
+        description: 'What BTF says of its functions, the main one first; without it others cannot be attached to it',
       }),
     ),
   },
