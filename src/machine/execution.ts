@@ -17,6 +17,8 @@ export type Played = bigint | undefined;
 /** The part of a C function that the machine plays and that calls other functions on its way. */
 export type Handler = Generator<GuestCall, Played, bigint>;
 
+export type OnReturn = (value: bigint, regs: bigint) => Iterator<GuestCall, void, bigint> | undefined;
+
 /** A return hook of the running task (struct rethook_node, struct ftrace_ret_stack): newest first in their lists. */
 export interface ReturnHook {
   readonly returnTo: bigint;
@@ -24,8 +26,8 @@ export interface ReturnHook {
   readonly attachment?: string;
   /** Address of the replaced return address. */
   readonly frame: bigint;
-  /** Called when the function returns. */
-  readonly onReturn: (value: bigint) => void;
+  /** Called when the function returns, with its result and the address of the struct pt_regs; may have functions to call. */
+  readonly onReturn: OnReturn;
 }
 
 /** A program between enter and exit. */
@@ -33,8 +35,8 @@ export interface RunningProgram {
   readonly prog: bigint;
   readonly record: number | undefined;
   readonly since: number;
-  /** Of its struct bpf_tramp_run_ctx, which begins with the cookie. */
-  readonly runCtx: bigint;
+  /** Of its struct bpf_tramp_run_ctx, which begins with the cookie; undefined for a program of a perf event, which has none here. */
+  readonly runCtx: bigint | undefined;
 }
 
 /** What BPF helpers have of the kernel. */
@@ -52,6 +54,8 @@ export interface RunningKprobe {
   /** Where the copy runs while an instruction is stepped over; undefined outside of that. */
   readonly slot: number | undefined;
   readonly savedIf: bigint;
+  /** The probe that was being handled when this one was met (save_previous_kprobe). */
+  readonly previous: RunningKprobe | undefined;
 }
 
 type Open = { -readonly [K in keyof FiredRecord]: FiredRecord[K] };
@@ -129,15 +133,15 @@ export class Execution {
    * Replaces the return address at `frame`, and remembers the hook. False when the pool of `limit` nodes is empty.
    * Source: arch_rethook_prepare, arch/x86/kernel/rethook.c (6.1, 6.12).
    */
-  hookReturn(attachment: string, limit: number, frame: bigint, onReturn: (value: bigint) => void): boolean {
+  hookReturn(attachment: string, limit: number, frame: bigint, onReturn: OnReturn): boolean {
     const used = this.instances.get(attachment) ?? 0;
     const trampoline = this.index.symbol('arch_rethook_trampoline');
     if (used >= limit || trampoline === undefined) return false;
     this.instances.set(attachment, used + 1);
     const returnTo = this.guest.read64(frame);
-    const recycle = (value: bigint): void => {
+    const recycle: OnReturn = (value, regs) => {
       this.instances.set(attachment, (this.instances.get(attachment) ?? 1) - 1);
-      onReturn(value);
+      return onReturn(value, regs);
     };
     this.rethooks = [{ attachment, returnTo, frame, onReturn: recycle }, ...this.rethooks];
     this.guest.write64(frame, trampoline);

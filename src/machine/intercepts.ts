@@ -2,6 +2,7 @@ import type { Execution, Handler, Played } from './execution.ts';
 import { imageReference, programEnter, programExit } from './handlers/bpf.ts';
 import { assistFunction, directCallback, graphReturn, listFunction } from './handlers/ftrace.ts';
 import { PLAYED_HELPERS } from './handlers/helpers.ts';
+import { funcIpOfKprobe } from './handlers/kprobe-ftrace.ts';
 import { optimizedCallback } from './handlers/optprobe.ts';
 import { rethookReturn } from './handlers/rethook.ts';
 
@@ -23,6 +24,7 @@ export const INTERCEPTED: ReadonlyMap<string, Play> = new Map([
   ...of(['kprobe_ftrace_handler', 'klp_ftrace_handler', 'call_direct_funcs', 'ftrace_graph_func'], directCallback),
   ...of(['fprobe_handler', 'function_trace_call'], directCallback),
   ...of(['optimized_callback'], optimizedCallback),
+  ...of(['bpf_get_func_ip_kprobe'], funcIpOfKprobe),
   ...of(['ftrace_return_to_handler'], graphReturn),
   ...of(['arch_rethook_trampoline_callback'], rethookReturn),
   ...of(

@@ -155,6 +155,10 @@ export class Run {
     const result = int3(x, this.#context.pokeVector?.() ?? NO_VECTOR);
     // What Linux does behind a trap ends in iret.
     if (result !== 'oops') x.guest.cpu.serialise('trap');
+    if (typeof result === 'object') {
+      this.#play(result, result.next());
+      return undefined;
+    }
     if (result === 'kgdb') return this.#debugger();
     if (result === 'handled') return undefined;
     x.guest.set('rip', x.guest.get('rip') - 1n);

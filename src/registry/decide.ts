@@ -101,9 +101,11 @@ export function decideAttach(world: World, state: KernelState, text: ReadableTex
     const txn = new Txn(world, state, text, bpfOpsFunc);
     const program = programFor(txn, request, identity);
     if (!program.ok) return refused(state, program.fault);
+    const completed = program.value === undefined ? options : (owner.withProgram?.(options.value) ?? options);
+    if (!completed.ok) return refused(state, completed.fault);
     const attached = owner.attach(txn, {
       target: target.value,
-      options: options.value,
+      options: completed.value,
       identity,
       program: program.value,
     });
@@ -117,7 +119,7 @@ export function decideAttach(world: World, state: KernelState, text: ReadableTex
       tenant: identity.tenant,
       sinceMs: identity.nowMs,
       target: request.target,
-      options: options.value,
+      options: completed.value,
       isEnabled: true,
       sites: [...attached.value.sites].sort((a, b) => a - b),
       sequence: input.sequence,

@@ -5,7 +5,7 @@
  * kernel/trace/fprobe.c __fprobe_handler (6.12; 6.1 alike where it has them).
  */
 import type { RuntimeOps } from '../../registry/index.ts';
-import type { Execution, Handler, Played } from '../execution.ts';
+import type { Execution, Handler, OnReturn, Played } from '../execution.ts';
 import { PT_REGS } from '../layout.ts';
 import { hasSorted, opsHasSite } from '../runtime-index.ts';
 import { kprobeOnFtrace } from './kprobe-ftrace.ts';
@@ -59,8 +59,9 @@ export function graph(x: Execution, call: FtraceCall): void {
   const records = tracers.map(({ attachment }) => x.fire(attachment, call.site, args));
   if (records.length === 0) return;
   const frame = x.guest.read64(field(call.regs, 'rsp'));
-  const onReturn = (value: bigint): void => {
+  const onReturn: OnReturn = (value) => {
     for (const record of records) x.completeFired(record, { returnValue: value });
+    return undefined;
   };
   x.graphStack = [{ returnTo: x.guest.read64(frame), frame, onReturn }, ...x.graphStack];
   x.guest.write64(frame, handler);
@@ -76,8 +77,10 @@ export function fprobe(x: Execution, call: FtraceCall): void {
   if (callback === 'fprobe-entry') return;
   // fprobe_init_rethook: as many nodes as functions times CPUs times 2.
   const limit = Math.max(call.ops.sites.length, 1) * x.index.image.cpus * 2;
-  const onReturn = (value: bigint): void =>
+  const onReturn: OnReturn = (value) => {
     x.completeFired(record ?? x.fire(attachment, call.site, args), { returnValue: value });
+    return undefined;
+  };
   const isHooked = x.hookReturn(attachment, limit, x.guest.read64(field(call.regs, 'rsp')), onReturn);
   if (!isHooked) x.miss(attachment, 'instances exhausted');
 }
@@ -95,7 +98,7 @@ export function* callback(
   const { user, func, pointer } = call.ops;
   switch (user.kind) {
     case 'kprobes':
-      kprobeOnFtrace(x, call);
+      yield* kprobeOnFtrace(x, call);
       return;
     case 'livepatch':
       livepatch(x, call);
@@ -174,6 +177,7 @@ export function graphReturn(x: Execution): Played {
   const [hook, ...rest] = x.graphStack;
   if (hook === undefined) return 0n;
   x.graphStack = rest;
-  hook.onReturn(x.guest.get('rax'));
+  // Tracers of the graph have no program to call.
+  hook.onReturn(x.guest.get('rax'), 0n);
   return hook.returnTo;
 }

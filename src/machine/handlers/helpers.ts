@@ -3,6 +3,7 @@
  * executed. Those that only read the context of a trampoline are executed.
  */
 import {
+  GET_FUNC_IP,
   HELPER_BODIES,
   HELPER_PROTOTYPES,
   HELPER_STUBS_MAX,
@@ -14,6 +15,7 @@ import {
 import type { Execution, GuestCall, Handler, Played } from '../execution.ts';
 import { GuestFault } from '../guest.ts';
 import { STACK_SIZE, stackStart, taskStart } from '../layout.ts';
+import { funcIpOfKprobe } from './kprobe-ftrace.ts';
 
 /** get_func_ip, get_func_arg, get_func_ret, get_func_arg_cnt: machine code of the kernel that can be executed. */
 const EXECUTED: readonly number[] = [173, 183, 184, 185];
@@ -69,7 +71,7 @@ function contextOf(x: Execution): HelperContext {
     trace: (line) => x.log.length < LOG_MAX && x.log.push(line),
     cookie: () => {
       const running = x.programs.at(-1);
-      return running === undefined ? 0n : guest.read64(running.runCtx);
+      return running?.runCtx === undefined ? 0n : guest.read64(running.runCtx);
     },
     stack: () => stackOf(x),
     symbol: () => undefined,
@@ -95,6 +97,7 @@ function* playing(run: Generator<GuestCall, bigint, bigint>): Handler {
 const play =
   (id: number) =>
   (x: Execution): Handler | Played => {
+    if (id === GET_FUNC_IP && x.programs.at(-1)?.runCtx === undefined) return funcIpOfKprobe(x);
     const body = HELPER_BODIES.get(id);
     const args = ARGUMENTS.map((name) => x.guest.get(name)) as unknown as HelperArgs;
     try {

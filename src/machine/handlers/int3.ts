@@ -6,13 +6,20 @@
 import { JMP32_INSN_OPCODE, type KprobeEmulation, prepareKprobeInsn } from '../../insn/index.ts';
 import type { RuntimeKprobe } from '../../registry/index.ts';
 import { jccTaken, type PokeVector, pokeInt3Handler } from '../../textpoke/index.ts';
-import type { Execution } from '../execution.ts';
+import type { Execution, Handler } from '../execution.ts';
+import { PT_REGS, PT_REGS_SIZE } from '../layout.ts';
 import { missAll, preHandlers } from './kprobe-ftrace.ts';
 
 const IF = 0x200n;
 const ZF = 0x40n;
 const INT3_SIZE = 1n;
 const SLOT_MAX = 15;
+/** __KERNEL_CS, __KERNEL_DS. */
+const KERNEL_CS = 0x10n;
+const KERNEL_SS = 0x18n;
+const MINUS_ONE = 0xffff_ffff_ffff_ffffn;
+/** Six words, so that a call can be emulated. */
+const GAP = 48n;
 
 /** Registers by their number in an encoding. */
 const BY_NUMBER = [
@@ -20,8 +27,8 @@ const BY_NUMBER = [
   ...['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'],
 ] as const;
 
-/** What came of an int3: execution goes on, the debugger stops the machine, or nobody wanted it. */
-export type Int3Result = 'handled' | 'kgdb' | 'oops';
+/** What came of an int3: execution goes on, handlers have programs to call first, the debugger stops the machine, or nobody wanted it. */
+export type Int3Result = 'handled' | Handler | 'kgdb' | 'oops';
 
 /** %rip is one past the int3. */
 export function int3(x: Execution, vector: PokeVector): Int3Result {
@@ -32,7 +39,7 @@ export function int3(x: Execution, vector: PokeVector): Int3Result {
   }
   const at = x.index.offset(ip - INT3_SIZE);
   if (x.steppedBreakpoint !== at && x.index.breakpointAt(at) !== undefined) return 'kgdb';
-  return kprobeInt3(x, at) ? 'handled' : 'oops';
+  return kprobeInt3(x, at);
 }
 
 /** poke_int3_handler plays the new instruction of a poke under way. */
@@ -65,22 +72,59 @@ function pokeHandler(x: Execution, vector: PokeVector, ip: bigint): boolean {
  *   2. A probe: its pre_handlers, then its instruction is emulated or stepped over in the slot.
  *   3. No probe, but the int3 behind a slot's copy: the step is done.
  */
-function kprobeInt3(x: Execution, at: number): boolean {
+function kprobeInt3(x: Execution, at: number): Int3Result {
   const probe = x.index.kprobeAt(at);
   if (probe !== undefined && !probe.isFtrace) {
-    const isReentered = x.kprobe !== undefined;
-    if (isReentered) missAll(x, probe, 'recursion');
-    else preHandlers(x, probe, x.guest.get('rsp'), []);
+    if (x.kprobe === undefined) return handleProbe(x, probe);
+    missAll(x, probe, 'recursion');
     stepOver(x, probe);
-    return true;
+    return 'handled';
   }
   const { kprobe } = x;
-  if (kprobe?.slot === undefined || at <= kprobe.slot || at > kprobe.slot + SLOT_MAX) return false;
+  if (kprobe?.slot === undefined || at <= kprobe.slot || at > kprobe.slot + SLOT_MAX) return 'oops';
   // resume_singlestep: as far behind the probed address as the step came in the slot, and the interrupt flag as it was.
   x.guest.set('rip', x.index.address(kprobe.addr + (at - kprobe.slot)));
   x.guest.flags |= kprobe.savedIf;
-  x.kprobe = undefined;
-  return true;
+  x.kprobe = kprobe.previous;
+  return 'handled';
+}
+
+/** Pre_handlers, then the step. Programs among them run on the stack below the trapped registers. */
+function handleProbe(x: Execution, probe: RuntimeKprobe): Int3Result {
+  const frame = x.guest.get('rsp');
+  if (probe.children.some(({ program, isDisabled }) => program !== undefined && !isDisabled))
+    return withPrograms(x, probe);
+  // Nobody has a function to call.
+  preHandlers(x, probe, { regs: 0n, frame, args: [] }).next();
+  stepOver(x, probe);
+  return 'handled';
+}
+
+/**
+ * asm_exc_int3, as far as programs see it:
+ *   1. The CPU aligns %rsp and pushes ss, rsp, flags, cs, rip; -1 for orig_ax and a gap of six words follow, and the other registers.
+ *   2. Handlers run below that.
+ *   3. All registers are as they were (programs cannot write their context), and the step begins. Its %rip goes by the stack, since that is how
+ *      played functions are left.
+ */
+function* withPrograms(x: Execution, probe: RuntimeKprobe): Handler {
+  const { guest } = x;
+  const flags = guest.flags;
+  const saved = BY_NUMBER.map((name) => [name, guest.get(name)] as const);
+  const frame = guest.get('rsp');
+  const regs = (frame & ~15n) - GAP - PT_REGS_SIZE;
+  for (const [name, value] of saved) guest.write64(regs + BigInt(PT_REGS[name]), value);
+  const rest = { origRax: MINUS_ONE, rip: guest.get('rip'), cs: KERNEL_CS, flags, ss: KERNEL_SS } as const;
+  for (const [name, value] of Object.entries(rest))
+    guest.write64(regs + BigInt(PT_REGS[name as keyof typeof rest]), value);
+  guest.set('rsp', regs & ~15n);
+  guest.flags = flags & ~IF;
+  yield* preHandlers(x, probe, { regs, frame, args: [] });
+  for (const [name, value] of saved) guest.set(name, value);
+  guest.flags = flags;
+  stepOver(x, probe);
+  guest.push(guest.get('rip'));
+  return undefined;
 }
 
 /**
@@ -106,7 +150,7 @@ function stepOver(x: Execution, probe: RuntimeKprobe): void {
     emulate(x, prepared.how, index.address(probe.addr + prepared.insn.length));
     return;
   }
-  x.kprobe = { addr: probe.addr, slot, savedIf: guest.flags & IF };
+  x.kprobe = { addr: probe.addr, slot, savedIf: guest.flags & IF, previous: x.kprobe };
   guest.flags &= ~IF;
   guest.set('rip', index.address(slot));
 }

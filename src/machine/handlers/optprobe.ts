@@ -1,4 +1,4 @@
-import type { Execution, Played } from '../execution.ts';
+import type { Execution, Handler } from '../execution.ts';
 import { PT_REGS } from '../layout.ts';
 import { missAll, preHandlers } from './kprobe-ftrace.ts';
 
@@ -14,7 +14,7 @@ const INT3_SIZE = 1n;
  *
  * Source: arch/x86/kernel/kprobes/opt.c optimized_callback, kernel/kprobes.c opt_pre_handler (6.1, 6.12).
  */
-export function optimizedCallback(x: Execution): Played {
+export function* optimizedCallback(x: Execution): Handler {
   const { guest, index } = x;
   const probe = index.optprobe(guest.get('rdi'));
   if (probe === undefined || probe.isDisabled) return undefined;
@@ -29,6 +29,6 @@ export function optimizedCallback(x: Execution): Played {
   guest.write64(at('cs'), KERNEL_CS);
   guest.write64(at('rip'), index.address(probe.addr) + INT3_SIZE);
   guest.write64(at('origRax'), 0xffff_ffff_ffff_ffffn);
-  preHandlers(x, probe, sp, []);
+  yield* preHandlers(x, probe, { regs, frame: sp, args: [] });
   return undefined;
 }

@@ -1,4 +1,4 @@
-import type { Execution, Played } from '../execution.ts';
+import type { Execution, Handler } from '../execution.ts';
 import { PT_REGS, PT_REGS_SIZE } from '../layout.ts';
 
 /**
@@ -9,7 +9,7 @@ import { PT_REGS, PT_REGS_SIZE } from '../layout.ts';
  *   3. The real return address, that of the last hook, replaces the faked one behind the registers.
  *   4. Flags go to the ss slot, from where the trampoline pops them.
  */
-export function rethookReturn(x: Execution): Played {
+export function* rethookReturn(x: Execution): Handler {
   const { guest } = x;
   const regs = guest.get('rdi');
   const at = (name: keyof typeof PT_REGS): bigint => regs + BigInt(PT_REGS[name]);
@@ -27,8 +27,11 @@ export function rethookReturn(x: Execution): Played {
     return undefined;
   }
   guest.write64(at('rip'), real);
-  for (const hook of hooks) hook.onReturn(value);
   x.rethooks = x.rethooks.slice(last + 1);
+  for (const hook of hooks) {
+    const run = hook.onReturn(value, regs);
+    for (let step = run?.next(); step?.done === false; step = run?.next(yield step.value));
+  }
   guest.write64(regs + PT_REGS_SIZE, real);
   guest.write64(at('ss'), guest.read64(at('flags')));
   return undefined;

@@ -76,6 +76,15 @@ export interface Kprobe {
   /** Never to become a jump, nor any probe at its address: `optimize: false`, which Linux does not have. */
   readonly keepsInt3: boolean;
   readonly maxActive: number;
+  /** The BPF program of the perf event that it belongs to. */
+  readonly program?: ProbeProgram;
+}
+
+export interface ProbeProgram {
+  readonly id: string;
+  /** Address of struct bpf_prog. */
+  readonly prog: bigint;
+  readonly entry: number;
 }
 
 /** What the kprobe table has at one address: a single kprobe, or an aggregate ("aggr") with children. */

@@ -4,6 +4,7 @@ import { frontDoor } from '../kprobe/event.ts';
 import { disableKprobe, enableKprobe, registerKprobe, unregisterKprobe } from '../kprobe/register.ts';
 import type { Place } from '../place.ts';
 import { KRETPROBE_BLACKLISTED, KRETPROBE_NOT_ENTRY } from '../rules/kprobe.ts';
+import { PROGRAM_TYPE } from '../rules/program.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
 import {
@@ -40,6 +41,7 @@ function register(
   hasPostHandler: boolean,
 ): Result<Attached> {
   const { identity, options } = request;
+  const program = request.program;
   const isEvent = options['via'] === 'perf' || options['via'] === 'tracefs';
   const addr = registerKprobe(
     txn,
@@ -50,6 +52,9 @@ function register(
       hasPostHandler,
       keepsInt3: options['optimize'] === false,
       maxActive: maxActive(options),
+      ...(program?.image === undefined
+        ? {}
+        : { program: { id: program.id, prog: program.prog, entry: program.image.at } }),
     },
     placeOf(request),
   );
@@ -59,7 +64,21 @@ function register(
   return fault === undefined ? ok({ sites: [addr.value], owned: [] }) : err(fault);
 }
 
-const leave: Required<Pick<Owner, 'detach' | 'setEnabled'>> = {
+/** perf_event_set_bpf_prog: a program belongs to a perf event, so that is the way in that it is attached by. */
+function withProgram(options: Options): Result<Options> {
+  if (hasArgumentsOnly(options))
+    return err(
+      refuse(PROGRAM_TYPE, { detail: 'A BPF program reads all registers; this probe saves arguments alone.' }),
+    );
+  const { via = 'perf' } = options;
+  if (via === 'perf') return ok({ ...options, via });
+  return err(
+    refuse(PROGRAM_TYPE, { detail: `A BPF program is attached to a probe through perf, not ${String(via)}.` }),
+  );
+}
+
+const common: Pick<Owner, 'detach' | 'setEnabled' | 'withProgram'> = {
+  withProgram,
   detach(txn, attachment) {
     unregisterKprobe(txn, attachment.id);
     return undefined;
@@ -80,12 +99,13 @@ export const kprobeOwner: Owner = {
       ? attachArgumentsProbe(txn, request, placeOf(request))
       : register(txn, request, 'kprobe', hasPostHandler);
   },
+  withProgram,
   detach: (txn, attachment) =>
-    hasArgumentsOnly(attachment.options) ? detachArgumentsProbe(txn, attachment) : leave.detach(txn, attachment),
+    hasArgumentsOnly(attachment.options) ? detachArgumentsProbe(txn, attachment) : common.detach(txn, attachment),
   setEnabled: (txn, attachment, enabled) =>
     hasArgumentsOnly(attachment.options)
       ? enableArgumentsProbe(txn, attachment, enabled)
-      : leave.setEnabled(txn, attachment, enabled),
+      : common.setEnabled(txn, attachment, enabled),
 };
 
 /** register_kretprobe: at a function entry, never with a post_handler. Source: kernel/kprobes.c (6.12; 6.1 alike). */
@@ -105,5 +125,5 @@ export const kretprobeOwner: Owner = {
       return err(refuse(KRETPROBE_BLACKLISTED, { detail: `${where} must not have a kretprobe.`, place: where }));
     return register(txn, request, 'kretprobe', false);
   },
-  ...leave,
+  ...common,
 };

@@ -43,6 +43,8 @@ export interface Owner {
   readonly options: OptionSpecs;
   /** What its target may be besides one place. */
   readonly takes: readonly ('places' | 'pattern' | 'program')[];
+  /** The options of an attachment that brings a program, when they say less or other than that asks for. */
+  withProgram?(options: Options): Result<Options>;
   attach(txn: Txn, request: OwnerRequest): Result<Attached>;
   detach(txn: Txn, attachment: Attachment): Fault | undefined;
   /** Absent when the kind cannot be disabled without leaving. */

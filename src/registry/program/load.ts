@@ -264,12 +264,15 @@ export const programUnknown = (id: string): Fault =>
   refuse(PROGRAM_UNKNOWN, { detail: `${id} is not a loaded program.` });
 
 /** The attachments that run a program. */
-export const attachmentsOf = (txn: Txn, program: BpfProgram): readonly string[] =>
-  [...txn.trampolines.values()].flatMap((trampoline) =>
+export const attachmentsOf = (txn: Txn, program: BpfProgram): readonly string[] => {
+  const linked = [...txn.trampolines.values()].flatMap((trampoline) =>
     [...allLinks(trampoline), ...(trampoline.extension === undefined ? [] : [trampoline.extension])]
       .filter((link) => link.program === program.id)
       .map((link) => link.attachment),
   );
+  const probes = [...txn.kprobes.values()].filter((probe) => probe.program?.id === program.id);
+  return [...linked, ...probes.map(({ id }) => id)];
+};
 
 /** Those, and the ones that are attached to it. */
 const usersOf = (txn: Txn, program: BpfProgram): readonly string[] => {
@@ -308,14 +311,15 @@ export function programFor(
   if (id === undefined) return ok(undefined);
   const program = txn.programs.get(id);
   if (program === undefined || program.tenant !== identity.tenant) return err(programUnknown(id));
-  if (program.type !== kind || program.image === undefined)
+  const isProbe = kind === 'kprobe' || kind === 'kretprobe';
+  if (program.type !== (isProbe ? 'kprobe' : kind) || program.image === undefined)
     return err(refuse(PROGRAM_TYPE, { detail: `${id} was loaded as ${program.type}, not for ${kind}.` }));
-  if (kind === 'kprobe')
-    return err(refuse(PROGRAM_TYPE, { detail: 'A kprobe runs its built-in handler; it takes no program here.' }));
   if (program.attachTo !== undefined && program.attachTo !== target)
     return err(
       refuse(PROGRAM_TYPE, { detail: `${id} was loaded for ${program.attachTo}, not for ${String(target)}.` }),
     );
+  // Programs of perf events may run on any number of them.
+  if (isProbe) return ok(program);
   const elsewhere = attachmentsOf(txn, program).find((user) => txn.attachments.get(user)?.target !== target);
   if (elsewhere !== undefined)
     return err(

@@ -203,7 +203,9 @@ export const PROGRAM_TYPE: Rule = {
   what: 'An attach request names a program that was loaded for another kind of attachment or another function, or a kind that runs no programs.',
   why: 'What a program may read, and what its result means, depends on where it runs.',
   linux: 'bpf_tracing_prog_attach, bpf_prog_attach_check_attach_type, kernel/bpf/syscall.c (6.12)',
-  remedies: ['Load the program with the `type` of the attachment; fentry, fexit, fmod_ret and lsm run programs.'],
+  remedies: [
+    'Load the program with the `type` of the attachment; fentry, fexit, fmod_ret, freplace and lsm run programs, kprobe and kretprobe those of the type kprobe, through perf.',
+  ],
 };
 
 export const PROGRAM_IN_USE: Rule = {

@@ -105,6 +105,7 @@ function runtimeKprobe(world: World, state: KernelState, text: ReadableText, ent
             isDisabled: probe.isDisabled,
             hasPostHandler: probe.hasPostHandler,
             maxActive: probe.maxActive,
+            program: probe.program,
           },
         ];
   });

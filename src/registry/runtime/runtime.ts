@@ -4,7 +4,7 @@
  */
 import type { KprobeRules } from '../../insn/index.ts';
 import type { RunMap } from '../../jit/index.ts';
-import type { BpfTrampoline, Kprobe, TrampLinkKind } from '../model/state.ts';
+import type { BpfTrampoline, Kprobe, ProbeProgram, TrampLinkKind } from '../model/state.ts';
 
 export interface Runtime {
   /** How probed instructions are played (KPROBE_INSNS). */
@@ -86,6 +86,7 @@ export interface RuntimeKprobe {
     readonly isDisabled: boolean;
     readonly hasPostHandler: boolean;
     readonly maxActive: number;
+    readonly program: ProbeProgram | undefined;
   }[];
 }
 
