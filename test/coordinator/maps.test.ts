@@ -39,7 +39,9 @@ describe('maps and a journal', () => {
     );
     const events = value(await first.createMap(ME, ring));
     const maps = [counts.id, events.id];
-    const program = value(await first.loadProgram(ME, { type: 'fentry', bytecode: COUNT_AND_SEND, maps })).id;
+    const program = value(
+      await first.loadProgram(ME, { type: 'fentry', bytecode: COUNT_AND_SEND, maps, attachTo: 'tcp_set_state' }),
+    ).id;
     value(await first.attach(ME, { kind: 'fentry', target: 'tcp_set_state', program }, {}));
     const call = (state: number) =>
       first.call(ME, { function: 'tcp_set_state', args: [{ buffer: '00'.repeat(256) }, state] });

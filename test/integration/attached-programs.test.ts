@@ -234,8 +234,16 @@ describe('programs on a program', () => {
     await detach(extension);
     assert.equal(await result(), 42n);
 
-    const fentry = await attach({ kind: 'fentry', target: sub, program: await load('fentry', seesContext(8, 0), map) });
-    const fexit = await attach({ kind: 'fexit', target: sub, program: await load('fexit', seesContext(16, 8), map) });
+    const fentry = await attach({
+      kind: 'fentry',
+      target: sub,
+      program: await load('fentry', seesContext(8, 0), map, { attachTo: sub }),
+    });
+    const fexit = await attach({
+      kind: 'fexit',
+      target: sub,
+      program: await load('fexit', seesContext(16, 8), map, { attachTo: sub }),
+    });
     assert.equal(await result(), 42n);
     assert.deepEqual((await words(map)).slice(0, 3), [42n, 5n, 42n], 'argument and result of the traced function');
     const refused = await ask('POST', '/v1/attachments', { kind: 'freplace', target: sub, program: times });

@@ -193,6 +193,7 @@ describe('maps of an attached program', () => {
       type: 'fentry',
       bytecode: COUNT_AND_SEND,
       maps: [counts.id, ring.id],
+      attachTo: 'tcp_set_state',
     });
     assert.equal(loaded.status, 201, JSON.stringify(loaded.body));
     const attach = async (body: object): Promise<string> => {
@@ -268,9 +269,9 @@ describe('maps of an attached program', () => {
 
   it('refuse helpers that are not there by their names', async () => {
     const refused = await ask('POST', '/v1/programs', { type: 'fentry', bytecode: program(call(51), EXIT) });
-    assert.deepEqual([refused.status, refused.body.rule], [422, 'bpf.helper.unknown']);
-    assert.match(refused.body.detail, /bpf_redirect_map \(51\)/);
+    assert.deepEqual([refused.status, refused.body.rule], [422, 'bpf.verifier']);
+    assert.match(refused.body.detail, /bpf_redirect_map#51/);
     const kprobe = await ask('POST', '/v1/programs', { type: 'kprobe', bytecode: program(call(183), EXIT) });
-    assert.match(kprobe.body.detail, /kprobe do not have bpf_get_func_arg/);
+    assert.match(kprobe.body.detail, /cannot use helper bpf_get_func_arg#183/);
   });
 });

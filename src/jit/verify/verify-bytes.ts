@@ -1,7 +1,7 @@
 import { err, ok, type Result, toHex } from '../../base/index.ts';
 import type { BtfTypes } from '../../image/index.ts';
 import { bytesOfBpfCode, decodeBpf, layOutBpf } from '../bpf/index.ts';
-import { HELPER_PROTOTYPES } from '../helpers/index.ts';
+import { HELPER_PROTOTYPES, helperName } from '../helpers/index.ts';
 import type { VerifiedType, VerifierMap, VerifyTarget } from './request.ts';
 import { rewriteVerified } from './rewrite-verified.ts';
 import { type Refusal, type VerifyStats, verifyBpf } from './verify.ts';
@@ -47,6 +47,7 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
     map: (source, number) =>
       source === BPF_PSEUDO_MAP_IDX || source === BPF_PSEUDO_MAP_IDX_VALUE ? maps[number] : undefined,
     helper: (id) => HELPER_PROTOTYPES.get(id),
+    helperName,
     logLevel,
     ...(btf === undefined ? {} : { btf }),
     ...(target === undefined ? {} : { target }),

@@ -77,7 +77,7 @@ function withProgram(options: Options): Result<Options> {
   );
 }
 
-const common: Pick<Owner, 'detach' | 'setEnabled' | 'withProgram'> = {
+const common: Required<Pick<Owner, 'detach' | 'setEnabled' | 'withProgram'>> = {
   withProgram,
   detach(txn, attachment) {
     unregisterKprobe(txn, attachment.id);

@@ -8,6 +8,7 @@ import {
   type VerifyTarget,
   verifyBytes,
 } from '../../jit/index.ts';
+import { functionOf, parseProgramPlace } from '../bpf/programs.ts';
 import { programMaps } from '../maps/program-maps.ts';
 import type { AttachIdentity } from '../model/request.ts';
 import type { KernelState, VerifiedProgram } from '../model/state.ts';
@@ -38,10 +39,18 @@ function targetOf({ image }: World, name: string): VerifyTarget | undefined {
   return { name, words, ...(isKernels ? { btfId: id } : {}) };
 }
 
+/** The same of a function of a BPF program, which has numbers and a context for arguments; the context's contents are nobody's to read. */
+function programTarget(state: Pick<KernelState, 'bpfProgs'>, name: string): VerifyTarget | undefined {
+  const place = parseProgramPlace(name);
+  const program = place === undefined ? undefined : state.bpfProgs.get(place.id);
+  const func = program === undefined ? undefined : functionOf(program, place?.func);
+  return func === undefined ? undefined : { name: func.name, words: func.args.length };
+}
+
 /** What to ask of a program that is loaded; undefined for one that may do anything, since it never runs in the kernel. */
 export function verificationJob(
   world: World,
-  state: Pick<KernelState, 'maps'>,
+  state: Pick<KernelState, 'maps' | 'bpfProgs'>,
   request: LoadProgramRequest,
   identity: AttachIdentity,
 ): Result<VerificationJob | undefined> {
@@ -49,7 +58,7 @@ export function verificationJob(
   if (type === 'raw') return ok(undefined);
   const maps = programMaps(state, request.maps ?? [], identity);
   if (!maps.ok) return maps;
-  const target = attachTo === undefined ? undefined : targetOf(world, attachTo);
+  const target = attachTo === undefined ? undefined : (programTarget(state, attachTo) ?? targetOf(world, attachTo));
   const specs = maps.value.map(({ spec }) => spec);
   const args = type === 'freplace' ? request.functions?.[0]?.args : undefined;
   return ok({
