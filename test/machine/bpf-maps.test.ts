@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Result, seededPrng, systemClock } from '../../src/base/index.ts';
-import { createCoordinator } from '../../src/coordinator/index.ts';
-
+import { CPU_COUNT, createCoordinator } from '../../src/coordinator/index.ts';
+import { MAP_CPUS } from '../../src/jit/index.ts';
 import { COUNT_AND_SEND, call, EXIT, jumpIfZero, mapAt, mov, movImm, program } from '../support/bpf-code.ts';
 import { caller } from '../support/coordinators.ts';
 import { kernelImage } from '../support/images.ts';
@@ -37,6 +37,10 @@ const SEND_STACK = program(
   movImm(0, 0),
   EXIT,
 );
+
+it('an element has as many values as the machine has CPUs', () => {
+  assert.equal(MAP_CPUS, CPU_COUNT);
+});
 
 for (const kernel of [RECORDED_6_12, RECORDED_6_1]) {
   const { path, skip } = realKernel(kernel);

@@ -34,12 +34,14 @@ export interface MapInSpace {
 
 /** Puts a map into memory. What programs may not write (BPF_F_RDONLY_PROG) is read-only for CPUs. */
 export function mapIntoSpace(space: AddressSpace, { id, address, spec, pages }: RunMap): MapInSpace {
-  const initial = new Uint8Array(mapSize(spec));
+  // Only as far as there is anything: most of a large map was never written, and takes no memory here either.
+  const last = Math.max(-1, ...pages.map(([page]) => page));
+  const initial = new Uint8Array((last + 1) * PAGE_SIZE);
   for (const [page, bytes] of pages) initial.set(bytes, page * PAGE_SIZE);
   const region = space.map({
     name: `map ${spec.name}`,
     start: address,
-    length: initial.length,
+    length: mapSize(spec),
     permissions: (spec.flags & MAP_FLAGS.BPF_F_RDONLY_PROG) === 0 ? 'rw-' : 'r--',
     initial,
   });
@@ -68,7 +70,8 @@ export function writesOf({ mapped, region }: MapInSpace): readonly RunWrite[] {
   const writes: RunWrite[] = [];
   for (let page = region.dirty.indexOf(1); page >= 0; page = region.dirty.indexOf(1, page + 1)) {
     const start = page * PAGE_SIZE;
-    const before = region.initial?.subarray(start, start + PAGE_SIZE) ?? new Uint8Array(PAGE_SIZE);
+    const known = region.initial?.subarray(start, start + PAGE_SIZE);
+    const before = known?.length === PAGE_SIZE ? known : new Uint8Array(PAGE_SIZE);
     const now = region.bytes.subarray(start, start + PAGE_SIZE);
     if (bytesEqual(before, now)) continue;
     for (const [from, to] of differences(before, now))
