@@ -10,6 +10,7 @@ import * as journal from './commands/journal.ts';
 import * as look from './commands/look.ts';
 import * as map from './commands/map.ts';
 import * as modules from './commands/modules.ts';
+import * as programs from './commands/program.ts';
 import * as workload from './commands/workload.ts';
 import { type CommonOptions, type Context, createContext, DEFAULT_SERVER } from './context.ts';
 import type { ExitCode, Io } from './io.ts';
@@ -246,6 +247,32 @@ function addMapCommands(program: Command, io: Io, finish: Finish): void {
   for (const command of group.commands) command.exitOverride().copyInheritedSettings(program);
 }
 
+function addProgramCommands(program: Command, io: Io, finish: Finish): void {
+  const at = (options: CommonOptions): Context => createContext(io, options);
+  const addLoad = (parent: Command): Command =>
+    clientCommand(parent, 'load', 'load a BPF object that clang has compiled')
+      .argument('<file>')
+      .option('--section <name>', 'the section or function, where the object has several programs')
+      .option('--all', 'all its programs')
+      .action(async (file: string, o: CommonOptions & programs.LoadFlags) =>
+        finish(await programs.load(at(o), file, o)),
+      );
+  addLoad(program);
+  const group = program.command('program').description('BPF programs');
+  addLoad(group);
+  clientCommand(group, 'ls', 'programs').action(async (o: CommonOptions) => finish(await programs.ls(at(o))));
+  clientCommand(group, 'dump', 'its instructions, as bpftool prints them')
+    .argument('<id>', 'program')
+    .option('--jited', 'its machine code')
+    .action(async (id: string, o: CommonOptions & { readonly jited?: boolean }) =>
+      finish(await programs.dump(at(o), id, o.jited === true ? 'jited' : 'xlated')),
+    );
+  clientCommand(group, 'unload', 'unload one that no attachment runs')
+    .argument('<id>', 'program')
+    .action(async (id: string, o: CommonOptions) => finish(await programs.unload(at(o), id)));
+  for (const command of group.commands) command.exitOverride().copyInheritedSettings(program);
+}
+
 function addModuleCommands(program: Command, io: Io, finish: Finish): void {
   const at = (options: CommonOptions): Context => createContext(io, options);
   const group = program.command('module').description('modules: load FILE, ls, unload NAME');
@@ -377,6 +404,7 @@ export async function run(args: readonly string[], io: Io, version: string): Pro
   addChangeCommands(program, io, finish);
   addBpfCommands(program, io, finish);
   addMapCommands(program, io, finish);
+  addProgramCommands(program, io, finish);
   addModuleCommands(program, io, finish);
   addScenario(program, io, finish);
   addWorkload(program, io, finish);

@@ -31,6 +31,7 @@ import type {
   PlanRequest,
   PokePage,
   Problem,
+  ProgramList,
   ProgramListingView,
   ProgramPage,
   ProgramRequest,
@@ -154,6 +155,10 @@ export interface Client {
   /** `solve: 'order'` looks for an order of the steps in which all are granted. */
   plan(plan: PlanRequest, kernel?: string, solve?: 'order'): Promise<Answer<PlanAnswer>>;
   loadProgram(program: ProgramRequest): Promise<Answer<ProgramView>>;
+  /** Makes an object's maps and loads one of its programs; `section` says which where it has several. */
+  loadObject(file: Uint8Array, options?: ObjectOptions): Promise<Answer<ProgramView>>;
+  /** The same with all of its programs. */
+  loadObjectPrograms(file: Uint8Array, options?: Pick<ObjectOptions, 'name'>): Promise<Answer<ProgramList>>;
   unloadProgram(id: string): Promise<Answer<ProgramView>>;
   programs(query?: PageQuery): Promise<Answer<ProgramPage>>;
   program(id: string): Promise<Answer<ProgramView>>;
@@ -189,6 +194,13 @@ export interface Client {
   rule(id: string): Promise<Answer<RuleView>>;
   /** Events as they come, until the service ends the stream. */
   events(query?: EventQuery): Promise<Answer<AsyncGenerator<ServerEvent>>>;
+}
+
+export interface ObjectOptions {
+  /** A section's name, or a function's. */
+  readonly section?: string;
+  /** The file's name without its ending: maps of its data are called after it. */
+  readonly name?: string;
 }
 
 type QueryValue = string | number | boolean | undefined;
@@ -336,6 +348,10 @@ export function createClient(options: ClientOptions): Client {
     tasks: (query) => get('/v1/tasks', query),
     task: (id) => get(`/v1/tasks/${part(id)}`),
     loadProgram: (program) => json({ method: 'POST', path: '/v1/programs', body: program }),
+    loadObject: (file, objectOptions = {}) =>
+      json({ method: 'POST', path: withQuery('/v1/programs', { ...objectOptions }), file }),
+    loadObjectPrograms: (file, { name } = {}) =>
+      json({ method: 'POST', path: withQuery('/v1/programs', { name, all: true }), file }),
     unloadProgram: (id) => json({ method: 'DELETE', path: `/v1/programs/${part(id)}` }),
     programs: (query) => get('/v1/programs', query),
     program: (id) => get(`/v1/programs/${part(id)}`),

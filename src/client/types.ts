@@ -905,6 +905,10 @@ export interface ProgramFunction {
   readonly static?: boolean;
 }
 
+export interface ProgramList {
+  readonly items: readonly ProgramView[];
+}
+
 export interface ProgramListingView {
   readonly id: string;
   readonly name: string;

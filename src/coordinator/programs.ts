@@ -1,9 +1,8 @@
 /** BPF programs: loaded and unloaded under text_mutex, since their code goes into the arena; shown and run beside it. */
-import { err, formatAddress, ok, type Result, toAddress, toHex } from '../base/index.ts';
+import { err, formatAddress, ok, type Result, toAddress } from '../base/index.ts';
 import { disassemble } from '../insn/index.ts';
 import { HELPER_FUNCTIONS, listBpf, RUN_CODE } from '../jit/index.ts';
 import {
-  attachmentsOf,
   type BpfProgram,
   bpfJitCpu,
   decideLoadProgram,
@@ -20,11 +19,16 @@ import { announcePokes } from './announce-pokes.ts';
 import type { Command, CommandTurn } from './command.ts';
 import { reject } from './commands.ts';
 import type { Kernel } from './kernel.ts';
+
 import type { MapTurn } from './map-turn.ts';
 import { WRITE_MAPS } from './maps.ts';
+
+import { loadObject } from './objects.ts';
+
 import { pageOf } from './paging.ts';
 import type { ProgramRun, RunnableProgram } from './program-run.ts';
 import type { ProgramRuns } from './program-runs.ts';
+import { programView } from './program-view.ts';
 import type { Caller } from './service.ts';
 import type {
   ProgramCalls,
@@ -38,27 +42,6 @@ import type { Verifications } from './verifications.ts';
 /** Budgets of a run: what is taken when the caller says nothing, and the most that it may ask for. */
 const INSTRUCTIONS = { default: 10_000_000, max: 1_000_000_000 } as const;
 const MILLISECONDS = { default: 5_000, max: 60_000 } as const;
-
-function programView(kernel: Kernel, program: BpfProgram): ProgramView {
-  const { world } = kernel;
-  const { bytes } = jitedProgram(world, program);
-  return {
-    id: program.id,
-    name: program.name,
-    type: program.type,
-    attachTo: program.attachTo ?? null,
-    client: program.client,
-    since: new Date(program.sinceMs).toISOString(),
-    insns: program.insns,
-    jited: {
-      bytes: toHex(bytes),
-      size: bytes.length,
-      address: formatAddress(toAddress(world.image.base, program.image?.at ?? RUN_CODE)),
-    },
-    maps: program.maps.map(({ id }) => id),
-    attachments: attachmentsOf(kernel.view(), program),
-  };
-}
 
 function listingOf(kernel: Kernel, program: BpfProgram, view: ProgramListing): string {
   if (view === 'xlated') {
@@ -169,6 +152,7 @@ export function programCalls(kernel: Kernel, { runs, verifications, turn }: Prog
   };
   return {
     loadProgram: (caller, request) => loadProgram(kernel, verifications, caller, request),
+    loadObject: (caller, request) => loadObject(kernel, verifications, caller, request),
     unloadProgram: (caller, id) => kernel.execute(UNLOAD_PROGRAM, caller, { id }),
     programs: (caller, page) => {
       const mine = [...kernel.state.programs.values()].filter(({ id }) => own(kernel, caller, id).ok);

@@ -54,8 +54,23 @@ export interface ProgramRunAnswer {
   readonly exceeded: 'maxInstructions' | 'maxMs' | null;
 }
 
+/** An ELF object of clang. */
+export interface ObjectRequest {
+  readonly bytes: Uint8Array;
+  /** The file's name without its ending: maps of its data have it in their names. */
+  readonly name?: string;
+  /** A section's name, or a function's; needed when there are several programs and not all are loaded. */
+  readonly section?: string;
+  /** All its programs: the answer is a list. */
+  readonly all?: boolean;
+}
+
+export type ObjectAnswer = ProgramView | { readonly items: readonly ProgramView[] };
+
 export interface ProgramCalls {
   loadProgram(caller: Caller, request: LoadProgramRequest): Promise<Result<ProgramView>>;
+  /** Makes the object's maps and loads one program of it, or all. */
+  loadObject(caller: Caller, request: ObjectRequest): Promise<Result<ObjectAnswer>>;
   unloadProgram(caller: Caller, id: string): Promise<Result<ProgramView>>;
   programs(caller: Caller, page: PageRequest): Result<Page<ProgramView>>;
   program(caller: Caller, id: string): Result<ProgramView>;

@@ -106,11 +106,25 @@ export {
   preparedProgram,
   programUnknown,
 } from './program/load.ts';
-export { runVerification, type VerificationJob, verificationJob, verifiedProgram } from './program/verify.ts';
+export {
+  decideLoadObject,
+  type LoadedObject,
+  type LoadObjectRequest,
+  type ObjectDecision,
+  type ObjectProgramRequest,
+} from './program/load-object.ts';
+export {
+  objectVerificationJob,
+  runVerification,
+  type VerificationJob,
+  verificationJob,
+  verifiedProgram,
+} from './program/verify.ts';
 export { RULES } from './rules/index.ts';
 export { KERNEL_UNSETTLED } from './rules/kernel.ts';
 export { MAP_ELEMENT } from './rules/map.ts';
 export { MODULE_UNKNOWN } from './rules/module.ts';
+export { SECTION_TYPE } from './rules/object.ts';
 export { programFault, VERIFICATION_BUDGET } from './rules/program.ts';
 export {
   ATTACHMENT_NOT_YOURS,

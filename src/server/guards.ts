@@ -53,8 +53,8 @@ function checkHostAndOrigin(request: FastifyRequest, reply: FastifyReply): Fasti
 export interface RouteConfig {
   /** `open`: answers without a token even where tokens are configured. */
   readonly access?: 'open' | Role;
-  /** `octets`: the body is a file, `application/octet-stream`, and no JSON. */
-  readonly body?: 'octets';
+  /** `octets`: the body is a file, `application/octet-stream`, and no JSON; `json-or-octets`: either. */
+  readonly body?: 'octets' | 'json-or-octets';
 }
 
 const RANK: Readonly<Record<Role, number>> = { read: 0, attach: 1, admin: 2 };
@@ -123,6 +123,18 @@ function nameSession(request: FastifyRequest, caller: RequestCaller): Fault | un
   return coordinator.refuseSession(wireCaller(request, request.caller), session);
 }
 
+function isAcceptable(request: FastifyRequest): boolean {
+  const type = request.headers['content-type'] ?? '';
+  switch ((request.routeOptions.config as RouteConfig).body) {
+    case 'octets':
+      return OCTETS_TYPE.test(type);
+    case 'json-or-octets':
+      return OCTETS_TYPE.test(type) || JSON_TYPE.test(type);
+    default:
+      return JSON_TYPE.test(type);
+  }
+}
+
 /** One `onRequest` hook for all, in the order in which a refusal says most. */
 export function installGuards(app: App): void {
   app.addHook('onRequest', async (request, reply) => {
@@ -140,9 +152,7 @@ export function installGuards(app: App): void {
       const refusal = enter(request, reply, caller) ?? nameSession(request, caller) ?? readDeadline(request);
       if (refusal !== undefined) return sendFault(reply, refusal);
     }
-    const isOctets = (request.routeOptions.config as RouteConfig).body === 'octets';
-    const type = isOctets ? OCTETS_TYPE : JSON_TYPE;
-    if (HAS_BODY.has(request.method) && !type.test(request.headers['content-type'] ?? '')) {
+    if (HAS_BODY.has(request.method) && !isAcceptable(request)) {
       const given = request.headers['content-type'];
       const detail =
         given === undefined ? 'The request has no content-type.' : `The content-type is ${JSON.stringify(given)}.`;

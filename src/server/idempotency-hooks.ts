@@ -69,14 +69,21 @@ export function installIdempotency(app: App): void {
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** Commands whose answer is a 201, and where what they made is found. */
-const CREATED: Readonly<Record<string, string>> = { attach: '/v1/attachments/', 'new-task': '/v1/tasks/' };
+const CREATED: Readonly<Record<string, string>> = {
+  attach: '/v1/attachments/',
+  'new-task': '/v1/tasks/',
+  'load-program': '/v1/programs/',
+  'load-object': '/v1/programs/',
+  'create-map': '/v1/maps/',
+};
 
 /** An answer of an earlier run as it was sent then. */
 function recoveredEntry({ scope, hash, timeMs, command, value }: RecoveredAnswer): RestoredAnswer {
   const { id } = value as { readonly id?: unknown };
   const place = CREATED[command];
   const isCreated = place !== undefined;
-  const location = isCreated ? { location: `${place}${String(id)}` } : {};
+  // A list of what was made has no place of its own.
+  const location = isCreated && typeof id === 'string' ? { location: `${place}${id}` } : {};
   const headers = { 'content-type': JSON_TYPE, ...location };
   return {
     scope,

@@ -26,8 +26,8 @@ const SEVEN = [word(1), buffer('02000000'), word(3), word(4), word(5), word(6), 
 const SEVEN_SUM = 1n + 3n + 3n + 4n + 5n + 6n + 7n;
 const LAYOUTS = ['linux', 'seed', 'frame', 'registers', 'r11'] as const;
 
-function load(lab: RegistryLab, type: 'fentry' | 'fexit', source: string): string {
-  const { outcome } = lab.loadProgram({ type, bytecode: bytecodeOf(source) });
+function load(lab: RegistryLab, attachTo: string, source: string): string {
+  const { outcome } = lab.loadProgram({ type: 'fentry', bytecode: bytecodeOf(source), attachTo });
   assert.equal(outcome.kind, 'granted');
   return outcome.kind === 'granted' ? outcome.program.id : '';
 }
@@ -52,7 +52,11 @@ describe('programs on the built-in kernel', () => {
   it('read it directly in the layouts frame and r11', async () => {
     for (const layout of ['frame', 'r11'] as const) {
       const lab = new RegistryLab(await builtinImage(), 'linux');
-      const program = load(lab, 'fentry', 'ldxdw %r0, [%r1+48]\ndiv %r0, 3\nldxdw %r2, [%r1]\nexit');
+      const program = load(
+        lab,
+        'bpf_modify_return_test2',
+        'ldxdw %r0, [%r1+48]\ndiv %r0, 3\nldxdw %r2, [%r1]\nmov %r0, 0\nexit',
+      );
       const id = lab.attach('fentry', 'bpf_modify_return_test2', { layout }, 'me', program).id;
       const outcome = await callIn(lab, 'bpf_modify_return_test2', SEVEN);
       assert.equal(returned(outcome), SEVEN_SUM);
@@ -67,11 +71,16 @@ describe('programs on the built-in kernel', () => {
     const plain = await callIn(new RegistryLab(await builtinImage(), 'linux'), 'bpf_fentry_test5', distinct(5));
     for (const layout of LAYOUTS) {
       const lab = new RegistryLab(await builtinImage(), 'linux');
-      const source = (word: number): string =>
-        `ldxdw %r3, [%r1+${8 * word}]\nmov %r1, 0\nmov %r2, 0\nmov %r0, %r3\nexit`;
+      const source = (word: number): string => `ldxdw %r3, [%r1+${8 * word}]\nmov %r1, 0\nmov %r2, 0\nmov %r0, 0\nexit`;
       const ids = [0, 1, 2].map(
         (each) =>
-          lab.attach('fentry', 'bpf_fentry_test5', { layout }, `client-${each}`, load(lab, 'fentry', source(each))).id,
+          lab.attach(
+            'fentry',
+            'bpf_fentry_test5',
+            { layout },
+            `client-${each}`,
+            load(lab, 'bpf_fentry_test5', source(each)),
+          ).id,
       );
       lab.attach('fentry', 'bpf_fentry_test5', { layout }, 'counting');
       const outcome = await callIn(lab, 'bpf_fentry_test5', distinct(5));

@@ -30,6 +30,23 @@ export function fakePrograms(callers: Caller[]): Programs {
       programs.set(view.id, view);
       return ok(view);
     },
+    async loadObject(caller, { bytes, name = 'object', section, all }) {
+      callers.push(caller);
+      const view: ProgramView = {
+        id: `prog_${programs.size + 1}`,
+        name,
+        type: 'fentry',
+        attachTo: section ?? null,
+        client: caller.client,
+        since: '2026-01-01T00:00:00.000Z',
+        insns: bytes.length,
+        jited: { bytes: 'c3', size: 1, address: '0xffffffffc0000000' },
+        maps: [],
+        attachments: [],
+      };
+      programs.set(view.id, view);
+      return ok(all === true ? { items: [view] } : view);
+    },
     async unloadProgram(_caller, id) {
       const program = found(id);
       programs.delete(id);

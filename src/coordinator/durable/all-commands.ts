@@ -11,6 +11,7 @@ import {
   WRITE_MAPS,
 } from '../maps.ts';
 import { MODULE_LOAD, MODULE_STATE, MODULE_UNLOAD } from '../modules.ts';
+import { LOAD_OBJECT } from '../objects.ts';
 import { LOAD_PROGRAM, UNLOAD_PROGRAM } from '../programs.ts';
 import { RESET } from '../reset.ts';
 import { END_SESSION, OPEN_SESSION, PIN } from '../sessions.ts';
@@ -37,6 +38,7 @@ export const COMMANDS: ReadonlyMap<string, Command<never, unknown>> = new Map(
     END_SESSION,
     PIN,
     LOAD_PROGRAM,
+    LOAD_OBJECT,
     UNLOAD_PROGRAM,
     CREATE_MAP,
     DELETE_MAP,

@@ -1,5 +1,6 @@
 export { choosePrograms, type ProgramChoice } from './choose-programs.ts';
 export type { LinkedFunction, SourceLine } from './debug-info.ts';
+export { countingMaps } from './link.ts';
 export {
   type BpfObject,
   type LinkedProgram,

@@ -176,3 +176,17 @@ export function linkCode(input: LinkInput, program: ObjectFunction): LinkedCode 
     maps: [...linking.maps].sort((a, b) => a - b),
   };
 }
+
+/** The same code with its maps counted as they stand in `maps`: the first of them is number 0. */
+export function countingMaps(bytes: Uint8Array, maps: readonly number[]): Uint8Array {
+  const code = new CodeBytes(bytes.length / BPF_INSN_SIZE);
+  code.append(bytes);
+  for (let slot = 0; slot < code.length; slot++) {
+    if (code.opcode(slot) !== BPF_LD_IMM64) continue;
+    const source = code.source(slot);
+    if (source === BPF_PSEUDO_MAP_IDX || source === BPF_PSEUDO_MAP_IDX_VALUE)
+      code.setImm(slot, maps.indexOf(code.imm(slot)));
+    slot++;
+  }
+  return code.bytes();
+}

@@ -8,6 +8,7 @@ import { functionsOf, type LinkedFunction, linesOf, type SourceLine } from './de
 import { type Externs, resolveExterns } from './externs.ts';
 import type { ObjectFunction } from './functions.ts';
 import { type LinkedCode, linkCode } from './link.ts';
+import { type ProgramSlot, readProgramSlots } from './map-values.ts';
 import { catchingObjectFault, placeText, printable, refuseBy } from './object-fault.ts';
 import type { ObjectKernel } from './object-kernel.ts';
 import { type OpenedObject, openBpfObject } from './open-object.ts';
@@ -36,10 +37,19 @@ export interface LinkedProgram extends ObjectProgram, SectionMeaning {
   readonly mapIndices: readonly number[];
 }
 
+/** An element that a prog_array begins with. */
+export interface InitialProgram {
+  /** By place in `maps`. */
+  readonly map: number;
+  readonly index: number;
+  readonly program: ObjectProgram;
+}
+
 /** An object for one kernel. */
 export interface BpfObject {
   readonly license: string;
   readonly maps: readonly MapSpec[];
+  readonly initialPrograms: readonly InitialProgram[];
   /** In the order of sections. */
   readonly programs: readonly ObjectProgram[];
   /** Types that `functions` and the maps' `btf` refer to. */
@@ -60,12 +70,14 @@ interface Prepared {
   readonly externs: Externs;
   readonly references: References;
   readonly core: CoreAnswers;
+  readonly slots: readonly ProgramSlot[];
 }
 
 function prepare(opened: OpenedObject, { kernel, name }: LoadObjectRequest): Prepared {
   const externs = resolveExterns(opened.file, opened.btf, kernel, name);
   const references = readReferences({ file: opened.file, maps: opened.maps, externs });
-  return { opened, externs, references, core: answerCore(opened, kernel.btf) };
+  const slots = readProgramSlots(opened.file, opened.functions, opened.maps);
+  return { opened, externs, references, slots, core: answerCore(opened, kernel.btf) };
 }
 
 function meaning(fn: ObjectFunction): SectionMeaning {
@@ -109,8 +121,13 @@ export function loadBpfObject(request: LoadObjectRequest): Result<BpfObject> {
         fn,
       ]),
   );
+  const programOf = new Map([...byProgram].map(([program, fn]) => [fn, program]));
   return ok({
     license,
+    initialPrograms: prepared.value.slots.flatMap(({ map, index, program: fn }) => {
+      const program = programOf.get(fn);
+      return program === undefined ? [] : [{ map, index, program }];
+    }),
     maps: [...maps, ...(config === undefined ? [] : [config])].map(({ spec }) => sized(spec, request.kernel)),
     programs: [...byProgram.keys()],
     btf,

@@ -260,6 +260,30 @@ export const decideLoadProgram = (
   input: { readonly request: LoadProgramRequest; readonly identity: AttachIdentity },
 ): ProgramDecision => decide(world, state, text, (txn) => loaded(txn, input.request, input.identity));
 
+export interface LoadProgramInput {
+  readonly request: LoadProgramRequest;
+  readonly identity: AttachIdentity;
+}
+
+/** Several programs, all of them or none. */
+export const decideLoadPrograms = (
+  world: World,
+  state: KernelState,
+  text: ReadableText,
+  inputs: readonly LoadProgramInput[],
+): DecisionOf<{ readonly programs: readonly BpfProgram[] }> =>
+  guarded<{ readonly programs: readonly BpfProgram[] }>(world, state, () => {
+    const txn = new Txn(world, state, text, bpfOpsFunc);
+    const programs: BpfProgram[] = [];
+    for (const { request, identity } of inputs) {
+      const program = loaded(txn, request, identity);
+      if (!program.ok) return refused(state, program.fault);
+      programs.push(program.value);
+    }
+    const { ops, warnings, replaced } = txn;
+    return { outcome: { kind: 'granted', programs }, state: txn.finish(), ops, warnings, replaced };
+  });
+
 export const programUnknown = (id: string): Fault =>
   refuse(PROGRAM_UNKNOWN, { detail: `${id} is not a loaded program.` });
 

@@ -25,6 +25,8 @@ export interface VerificationJob {
   /** Of an extension: what its main function takes. */
   readonly args?: readonly ('ctx' | 'int')[];
   readonly maps: readonly MapSpec[];
+  /** Whether its licence is compatible with the GPL; bytecode has none and is taken for such. */
+  readonly isGpl?: boolean;
 }
 
 const WORD = 8;
@@ -54,20 +56,56 @@ export function verificationJob(
   request: LoadProgramRequest,
   identity: AttachIdentity,
 ): Result<VerificationJob | undefined> {
-  const { type, bytecode, attachTo } = request;
-  if (type === 'raw') return ok(undefined);
   const maps = programMaps(state, request.maps ?? [], identity);
   if (!maps.ok) return maps;
+  return ok(
+    jobFor(
+      world,
+      state,
+      request,
+      maps.value.map(({ spec }) => spec),
+    ),
+  );
+}
+
+function jobFor(
+  world: World,
+  state: Pick<KernelState, 'bpfProgs'>,
+  { type, bytecode, attachTo, functions }: Omit<LoadProgramRequest, 'maps'>,
+  maps: readonly MapSpec[],
+): VerificationJob | undefined {
+  if (type === 'raw') return undefined;
   const target = attachTo === undefined ? undefined : (programTarget(state, attachTo) ?? targetOf(world, attachTo));
-  const specs = maps.value.map(({ spec }) => spec);
-  const args = type === 'freplace' ? request.functions?.[0]?.args : undefined;
-  return ok({
+  const args = type === 'freplace' ? functions?.[0]?.args : undefined;
+  return {
     bytecode,
     type,
-    maps: specs,
+    maps,
     ...(target === undefined ? {} : { target }),
     ...(args === undefined ? {} : { args }),
-  });
+  };
+}
+
+/** license_is_gpl_compatible (include/linux/license.h, 6.12). */
+const GPL_COMPATIBLE: ReadonlySet<string> = new Set([
+  'GPL',
+  'GPL v2',
+  'GPL and additional rights',
+  'Dual BSD/GPL',
+  'Dual MIT/GPL',
+  'Dual MPL/GPL',
+]);
+
+/** The same of a program of an object, whose maps are not made yet: `maps` are those that its instructions count. */
+export function objectVerificationJob(
+  world: World,
+  state: Pick<KernelState, 'bpfProgs'>,
+  request: Omit<LoadProgramRequest, 'maps'>,
+  maps: readonly MapSpec[],
+  license: string,
+): VerificationJob | undefined {
+  const job = jobFor(world, state, request, maps);
+  return job === undefined ? undefined : { ...job, isGpl: GPL_COMPATIBLE.has(license) };
 }
 
 /** The job, done where it is asked. */

@@ -2,6 +2,17 @@ import type { Rule } from './rule.ts';
 
 const common = { range: 'all', strictness: 'both' } as const;
 
+export const SECTION_TYPE: Rule = {
+  ...common,
+  id: 'bpf.object.section',
+  title: 'The section does not say what the program is',
+  errno: 'EINVAL',
+  what: 'A program is refused because the name of its section is none that libbpf knows, or one of a type that does not run here (EOPNOTSUPP), or because the object has no program in the section that was asked for (ENOENT).',
+  why: "A program's type, and the function that it is for, are in the name: `fentry/tcp_set_state`.",
+  linux: 'section_defs, tools/lib/bpf/libbpf.c (6.12)',
+  remedies: ['docs/objects.md lists the names.'],
+};
+
 /** Why a BPF object is refused before any of its programs is loaded. src/jit/object decides; the rules are told here. */
 export const OBJECT_RULES: readonly Rule[] = [
   {
@@ -26,16 +37,7 @@ export const OBJECT_RULES: readonly Rule[] = [
     linux: 'bpf_object__elf_init, tools/lib/bpf/libbpf.c (6.12)',
     remedies: ['Compile with `-target bpf`; define maps in SEC(".maps").'],
   },
-  {
-    ...common,
-    id: 'bpf.object.section',
-    title: 'The section does not say what the program is',
-    errno: 'EINVAL',
-    what: 'A program is refused because the name of its section is none that libbpf knows, or one of a type that does not run here (EOPNOTSUPP), or because the object has no program in the section that was asked for (ENOENT).',
-    why: "A program's type, and the function that it is for, are in the name: `fentry/tcp_set_state`.",
-    linux: 'section_defs, tools/lib/bpf/libbpf.c (6.12)',
-    remedies: ['docs/objects.md lists the names.'],
-  },
+  SECTION_TYPE,
   {
     ...common,
     id: 'bpf.object.choice',

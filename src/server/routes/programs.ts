@@ -1,7 +1,13 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Static } from 'typebox';
+import type { Result } from '../../base/index.ts';
+import type { ObjectAnswer } from '../../coordinator/index.ts';
 import type { App } from '../app-type.ts';
 import { sendFault, sendResult, sendValue } from '../problem.ts';
 import {
+  LoadProgramQuery,
   ProgramBody,
+  ProgramList,
   ProgramListingView,
   ProgramPage,
   ProgramQuery,
@@ -18,30 +24,7 @@ import { callerOf, coordinatorOf, defined, pageRequest, problemResponses } from 
 const PROGRAM_BODY_BYTES = 17 << 20;
 
 export function programRoutes(app: App): void {
-  app.post(
-    '/v1/programs',
-    {
-      bodyLimit: PROGRAM_BODY_BYTES,
-      schema: {
-        tags: ['programs'],
-        summary: 'Load a BPF program: it is read, compiled and, unless its type is raw, put into the arena',
-        body: ProgramBody,
-        response: { 201: ProgramView, ...problemResponses },
-      },
-    },
-    async (request, reply) => {
-      const { functions, ...rest } = request.body;
-      const body = {
-        ...rest,
-        bytecode: rest.bytecode.toLowerCase(),
-        functions: functions?.map((each) => ({ name: each.name, args: each.args, isGlobal: each.static !== true })),
-      };
-      const made = await coordinatorOf(app).loadProgram(callerOf(request, reply), defined(body));
-      if (!made.ok) return sendFault(reply, made.fault);
-      reply.header('location', `/v1/programs/${made.value.id}`);
-      return sendValue(reply, made.value, 201);
-    },
-  );
+  loadRoute(app);
   app.post(
     '/v1/programs/:id/runs',
     {
@@ -73,6 +56,62 @@ export function programRoutes(app: App): void {
       sendResult(reply, await coordinatorOf(app).unloadProgram(callerOf(request, reply), request.params.id)),
   );
   readRoutes(app);
+}
+
+/** Either is checked by the schema of its type of content; what is a file has none. */
+const LOAD_BODY = {
+  content: {
+    'application/json': { schema: ProgramBody },
+    'application/octet-stream': {
+      schema: Type.Unsafe<Buffer>({ description: 'An ELF object that clang compiled for BPF', format: 'binary' }),
+    },
+  },
+} as const;
+
+async function load(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  query: Static<typeof LoadProgramQuery>,
+): Promise<Result<ObjectAnswer>> {
+  const coordinator = coordinatorOf(request.server as App);
+  const caller = callerOf(request, reply);
+  const body: unknown = request.body;
+  if (Buffer.isBuffer(body)) {
+    const bytes = new Uint8Array(body.buffer, body.byteOffset, body.length).slice();
+    return coordinator.loadObject(caller, { bytes, ...defined(query) });
+  }
+  // The schema has been checked: the body is not one thing for the types, because it is two for the schema.
+  const { functions, ...program } = body as Static<typeof ProgramBody>;
+  const loaded = {
+    ...program,
+    bytecode: program.bytecode.toLowerCase(),
+    functions: functions?.map((each) => ({ name: each.name, args: each.args, isGlobal: each.static !== true })),
+  };
+  return coordinator.loadProgram(caller, defined(loaded));
+}
+
+function loadRoute(app: App): void {
+  app.post(
+    '/v1/programs',
+    {
+      bodyLimit: PROGRAM_BODY_BYTES,
+      config: { body: 'json-or-octets' },
+      schema: {
+        tags: ['programs'],
+        summary:
+          'Load a BPF program, as bytecode or out of an ELF object: it is read, compiled and, unless its type is raw, put into the arena',
+        querystring: LoadProgramQuery,
+        body: LOAD_BODY,
+        response: { 201: Type.Union([ProgramView, ProgramList]), ...problemResponses },
+      },
+    },
+    async (request, reply) => {
+      const made = await load(request, reply, request.query);
+      if (!made.ok) return sendFault(reply, made.fault);
+      if ('id' in made.value) reply.header('location', `/v1/programs/${made.value.id}`);
+      return sendValue(reply, made.value, 201);
+    },
+  );
 }
 
 function readRoutes(app: App): void {

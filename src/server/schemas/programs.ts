@@ -59,6 +59,8 @@ const view = {
 } as const;
 
 export const ProgramView = Type.Object(view, { title: 'ProgramView' });
+/** All programs of an object. */
+export const ProgramList = Type.Object({ items: Type.Array(ProgramView) }, { title: 'ProgramList' });
 export const ProgramPage = pageOf('ProgramPage', ProgramView);
 
 export const ProgramListingView = Type.Object(
@@ -104,5 +106,24 @@ export const ProgramRunAnswer = Type.Object(
   { title: 'ProgramRunAnswer' },
 );
 
+export const LoadProgramQuery = Type.Object(
+  {
+    section: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 512,
+        description: 'Of an object: the section or the function that is meant, where it has several programs',
+      }),
+    ),
+    all: Type.Optional(Type.Boolean({ description: 'Of an object: all its programs, which share its maps' })),
+    name: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9_.-]{1,64}$',
+        description: 'Of an object: its file’s name without the ending; maps of its data are called after it',
+      }),
+    ),
+  },
+  strict,
+);
 export const ProgramsQuery = Type.Object({ ...optionalPageQuery }, strict);
 export const ProgramQuery = Type.Object({ view: Type.Optional(words(['xlated', 'jited'])) }, strict);
