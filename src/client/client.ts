@@ -1,5 +1,7 @@
 /** The typed client of ktextd. Refusals are returned as problem documents; only an unreachable service is thrown. */
+import { type Answer, type Call, part, type QueryValue, withQuery } from './call.ts';
 import { readEvents, type ServerEvent } from './events.ts';
+import { mapCalls, programCalls } from './groups.ts';
 import { open, parseEndpoint, readText, type TransportRequest, UnreachableError } from './transport.ts';
 import type {
   AttachAnswer,
@@ -63,9 +65,7 @@ import type {
   WorkloadView,
 } from './types.ts';
 
-export type Answer<T> =
-  | { readonly ok: true; readonly status: number; readonly value: T }
-  | { readonly ok: false; readonly problem: Problem };
+export type { Answer } from './call.ts';
 
 export interface ClientOptions {
   /** `http://127.0.0.1:7700` or `unix:PATH`. */
@@ -203,16 +203,6 @@ export interface ObjectOptions {
   readonly name?: string;
 }
 
-type QueryValue = string | number | boolean | undefined;
-
-function withQuery(path: string, query: Readonly<Record<string, QueryValue>>): string {
-  const parts = Object.entries(query).filter(([, v]) => v !== undefined);
-  const text = parts.map(([k, v]) => `${k}=${encodeURIComponent(String(v))}`).join('&');
-  return text === '' ? path : `${path}?${text}`;
-}
-
-const part = (text: string): string => encodeURIComponent(text);
-
 function readProblem(status: number, text: string): Problem {
   try {
     const document = JSON.parse(text) as Problem;
@@ -221,16 +211,6 @@ function readProblem(status: number, text: string): Problem {
     // Falls through: a proxy's page, for example.
   }
   throw new UnreachableError(`the answer is not ktextd's: HTTP ${status} ${text.slice(0, 100)}`);
-}
-
-interface Call {
-  readonly method: string;
-  readonly path: string;
-  readonly body?: unknown;
-  /** A file instead of a JSON body. */
-  readonly file?: Uint8Array;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal;
 }
 
 function createCaller(options: ClientOptions) {
@@ -282,41 +262,6 @@ function attachCall(body: AttachRequest, { idempotencyKey, ifMatch, allSites }: 
   return { method: 'POST', path, body, headers };
 }
 
-type MapMethods = Pick<
-  Client,
-  | 'createMap'
-  | 'deleteMap'
-  | 'maps'
-  | 'map'
-  | 'mapEntries'
-  | 'mapEntry'
-  | 'updateMapEntry'
-  | 'deleteMapEntry'
-  | 'mapRecords'
-  | 'consumeMapRecords'
->;
-
-function mapCalls(json: <T>(call: Call) => Promise<Answer<T>>): MapMethods {
-  const to = <T>(method: string, path: string, query: object = {}, body?: unknown): Promise<Answer<T>> =>
-    json({
-      method,
-      path: withQuery(`/v1/maps${path}`, query as Readonly<Record<string, QueryValue>>),
-      ...(body === undefined ? {} : { body }),
-    });
-  return {
-    createMap: (map) => to('POST', '', {}, map),
-    deleteMap: (id) => to('DELETE', `/${part(id)}`),
-    maps: (query) => to('GET', '', query),
-    map: (id) => to('GET', `/${part(id)}`),
-    mapEntries: (id, query) => to('GET', `/${part(id)}/entries`, query),
-    mapEntry: (id, key) => to('GET', `/${part(id)}/entries/${part(key)}`),
-    updateMapEntry: (id, entry) => to('POST', `/${part(id)}/entries`, {}, entry),
-    deleteMapEntry: (id, key) => to('DELETE', `/${part(id)}/entries/${part(key)}`),
-    mapRecords: (id, query) => to('GET', `/${part(id)}/records`, query),
-    consumeMapRecords: (id, query) => to('DELETE', `/${part(id)}/records`, query),
-  };
-}
-
 /** Makes a client. Throws {@link AddressError} when `server` is no address; nothing is connected yet. */
 export function createClient(options: ClientOptions): Client {
   const { json, plain, stream } = createCaller(options);
@@ -347,16 +292,7 @@ export function createClient(options: ClientOptions): Client {
     endTask: (id) => json({ method: 'DELETE', path: `/v1/tasks/${part(id)}` }),
     tasks: (query) => get('/v1/tasks', query),
     task: (id) => get(`/v1/tasks/${part(id)}`),
-    loadProgram: (program) => json({ method: 'POST', path: '/v1/programs', body: program }),
-    loadObject: (file, objectOptions = {}) =>
-      json({ method: 'POST', path: withQuery('/v1/programs', { ...objectOptions }), file }),
-    loadObjectPrograms: (file, { name } = {}) =>
-      json({ method: 'POST', path: withQuery('/v1/programs', { name, all: true }), file }),
-    unloadProgram: (id) => json({ method: 'DELETE', path: `/v1/programs/${part(id)}` }),
-    programs: (query) => get('/v1/programs', query),
-    program: (id) => get(`/v1/programs/${part(id)}`),
-    programListing: (id, view) => get(`/v1/programs/${part(id)}`, { view }),
-    runProgram: (id, run) => json({ method: 'POST', path: `/v1/programs/${part(id)}/runs`, body: run }),
+    ...programCalls(json),
     ...mapCalls(json),
     detach: (id) => json({ method: 'DELETE', path: `/v1/attachments/${part(id)}` }),
     explore: (exploration) => json({ method: 'POST', path: '/v1/explorations', body: exploration }),
