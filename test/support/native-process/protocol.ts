@@ -12,7 +12,11 @@ export type NativeRequest =
   /** Base of %gs. */
   | { readonly op: 'gs'; readonly base: bigint }
   /** Calls with up to twelve integer arguments; answers %rax. */
-  | { readonly op: 'call'; readonly address: bigint; readonly args: readonly bigint[] };
+  | { readonly op: 'call'; readonly address: bigint; readonly args: readonly bigint[] }
+  /** Calls `rounds` times; answers the nanoseconds of the fastest call. */
+  | { readonly op: 'time'; readonly address: bigint; readonly args: readonly bigint[]; readonly rounds: number }
+  /** Address of a function of a shared object. */
+  | { readonly op: 'symbol'; readonly library: string; readonly name: string };
 
 /** One answer per request, in order: bytes for `read`, %rax for `call`, else undefined. */
 export type NativeAnswer = Uint8Array | bigint | undefined;
