@@ -1,3 +1,5 @@
+import { statfsSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { Key, RootDatabase } from 'lmdb';
 import { lmdbFileDamage } from './lmdb-file.ts';
 import type { JournalStore, StoreBatch, StoreKey } from './store.ts';
@@ -30,12 +32,18 @@ export async function openLmdbStore(
     noSubdir: true,
     encoding: 'binary',
     overlappingSync: false,
+    // With it, lmdb keeps a promise of its own that nobody can catch, and a full disk would end the process.
+    eventTurnBatching: false,
     mapSize: MAP_SIZE_BYTES,
     readOnly: options.readOnly === true,
   });
   return {
     commit: async (batch) => {
-      await db.transaction(() => write(db, batch));
+      try {
+        await db.batch(() => write(db, batch));
+      } catch (error) {
+        throw await causeOf(error, folder);
+      }
     },
     get: (key) => db.getBinary(lmdbKey(key)),
     *entries(kind) {
@@ -46,15 +54,33 @@ export async function openLmdbStore(
   };
 }
 
+/** Queues the writes of one transaction; what comes of it is told by the batch's promise alone. */
 function write(db: RootDatabase<Uint8Array, Key>, batch: StoreBatch): void {
-  for (const { key, value } of batch.puts) db.putSync(lmdbKey(key), Buffer.from(value));
-  for (const key of batch.removes ?? []) db.removeSync(lmdbKey(key));
+  for (const { key, value } of batch.puts) void db.put(lmdbKey(key), Buffer.from(value));
+  for (const key of batch.removes ?? []) void db.remove(lmdbKey(key));
   for (const [kind, below] of [
     ['record', batch.dropRecordsBelow],
     ['snapshot', batch.dropSnapshotsBelow],
   ] as const) {
     if (below === undefined) continue;
     const keys = [...db.getKeys({ start: [kind, 0], end: [kind, below] })];
-    for (const key of keys) db.removeSync(key);
+    for (const key of keys) void db.remove(key);
   }
+}
+
+/** What the system said. LMDB tells of a write that came out short as EIO; when no block is free, that is what it was. */
+async function causeOf(error: unknown, folder: string): Promise<Error> {
+  const { commitError } = error as { readonly commitError?: Promise<unknown> };
+  const cause = await Promise.resolve(commitError).then(
+    () => error,
+    (reason: unknown) => reason,
+  );
+  const code = statfsSync(folder).bavail === 0 ? 'ENOSPC' : (errnoName(cause) ?? 'EIO');
+  return Object.assign(new Error(`the commit failed: ${(cause as Error).message}`), { code });
+}
+
+/** lmdb gives numbers. */
+function errnoName(error: unknown): string | undefined {
+  const { code } = error as { readonly code?: number | string };
+  return typeof code === 'number' ? Object.entries(constants.errno).find(([, each]) => each === code)?.[0] : code;
 }
