@@ -51,6 +51,11 @@ export interface RanCommand<Answer> {
 
 /** Where commands are kept before they are acknowledged. */
 export interface KernelJournal {
+  /**
+   * The answer to an earlier request with this Idempotency-Key whose change became durable after its client was told that nobody knows; taken
+   * once.
+   */
+  lateAnswer(idempotency: NonNullable<Caller['idempotency']>): { readonly value: unknown } | undefined;
   /** Why nothing can be kept now; commands are refused with it. */
   readonly failing: Fault | undefined;
   /** The promise resolves when the command is on disk, or with what went wrong. `lastEvent` is the number of the newest event. */

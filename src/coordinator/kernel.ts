@@ -161,6 +161,8 @@ export class Kernel {
         const failing = this.#journal?.failing;
         const refused = failing ?? command.admit?.(this, caller, input);
         if (refused !== undefined) return { answer: err(refused), ticket: undefined };
+        const late = caller.idempotency === undefined ? undefined : this.#journal?.lateAnswer(caller.idempotency);
+        if (late !== undefined) return { answer: ok(late.value as Answer), ticket: undefined };
         const ran = this.runHeld(held, command, caller, input, { ms: this.clock.now(), newId: this.newId });
         return { answer: ran.answer, ticket: this.#write(ran, caller) };
       }),

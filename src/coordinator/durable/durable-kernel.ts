@@ -10,6 +10,9 @@ import type { PastKernels } from './past-kernels.ts';
 /** Records between two snapshots: what a recovery runs again at most. */
 export const SNAPSHOT_EVERY = 500;
 
+/** What was under way when the disk failed is no more than what clients have in flight. */
+const LATE_MAX = 10_000;
+
 /** Writes a kernel's commands to a journal, shows events when they are on disk, and takes snapshots on the way. */
 export class DurableKernel implements KernelJournal {
   /** Of earlier runs. */
@@ -19,6 +22,8 @@ export class DurableKernel implements KernelJournal {
   readonly #journal: Journal;
   /** Newest event of each record that is not on disk yet, oldest first. */
   readonly #unpublished: { readonly number: number; readonly lastEvent: number }[] = [];
+  /** By scope: answers of commands that ran, whose clients were told that the disk fails. */
+  readonly #late = new Map<string, { readonly number: number; readonly hash: string; readonly value: unknown }>();
   readonly #snapshotEvery: number;
   #snapshotAt: number;
 
@@ -45,9 +50,23 @@ export class DurableKernel implements KernelJournal {
   }
 
   write(ran: RanCommand<unknown>, caller: Caller, lastEvent: number): Promise<Result<number>> {
-    const ticket = this.#append(entryOf(ran, caller), lastEvent);
+    const entry = entryOf(ran, caller);
+    const ticket = this.#append(entry, lastEvent);
+    const { appended: number } = this.#journal;
+    const { answered } = entry;
+    if (answered !== undefined)
+      void ticket.then((written) => {
+        if (!written.ok && this.#late.size < LATE_MAX) this.#late.set(answered.scope, { number, ...answered });
+      });
     if (this.#journal.appended - this.#snapshotAt >= this.#snapshotEvery) this.snapshot();
     return ticket;
+  }
+
+  lateAnswer({ scope, hash }: NonNullable<Caller['idempotency']>): { readonly value: unknown } | undefined {
+    const late = this.#late.get(scope);
+    if (late === undefined || late.hash !== hash || late.number > this.#journal.flushed) return undefined;
+    this.#late.delete(scope);
+    return late;
   }
 
   writeEvent(event: ServiceEvent): void {

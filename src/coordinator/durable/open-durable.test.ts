@@ -61,6 +61,28 @@ async function failingDisk(fault: StoreFault): Promise<Fault> {
   return first;
 }
 
+/** A change that became durable after its client was told that nobody knows is answered, not made again. */
+async function retriedAfterFailure(): Promise<void> {
+  const [store, clock] = [new MemoryStore(), new ManualClock()];
+  const coordinator = await open(store, clock);
+  const me = { ...ME, idempotency: { scope: 'default\nkey', hash: 'aa' } };
+  store.fault = { kind: 'fail', code: 'ENOSPC' };
+  assert.equal(faultOf(await coordinator.attach(me, FENTRY, {})).rule, 'journal.disk-full');
+  store.fault = undefined;
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  clock.advance(500);
+  for (let turn = 0; turn < 10; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+  const again = await coordinator.attach(me, FENTRY, {});
+  const listed = coordinator.attachments({ limit: 10 });
+  assert.ok(again.ok && listed.ok);
+  assert.deepEqual(
+    listed.value.items.map(({ id }) => id),
+    [again.value.id],
+  );
+  const other = await coordinator.attach({ ...me, idempotency: { scope: 'default\nother', hash: 'aa' } }, FENTRY, {});
+  assert.ok(other.ok && other.value.id !== again.value.id);
+}
+
 const CASES: Readonly<Record<string, () => Promise<Fault>>> = {
   'journal.corrupt': async () => {
     const store = new MemoryStore();
@@ -117,6 +139,8 @@ describe('a kernel with a journal', () => {
       value: first.value,
     });
   });
+
+  it('does not do twice what became durable after the disk had failed', retriedAfterFailure);
 
   it('keeps who changed a byte, from the snapshot on as from the commands', async () => {
     const store = new MemoryStore();
