@@ -19,6 +19,21 @@ export interface NativeAnswer {
   readonly memory: readonly Uint8Array[];
 }
 
+const STARTS_MAX = 30;
+
+async function processWith(maps: readonly NativeRequest[]): Promise<NativeProcess> {
+  for (let start = 1; ; start++) {
+    const process = new NativeProcess();
+    try {
+      await process.run(maps);
+      return process;
+    } catch (error) {
+      process.close();
+      if (start === STARTS_MAX) throw error;
+    }
+  }
+}
+
 /** A kernel's functions on the real CPU, in a process of their own that has the kernel's text and data below 2 GiB. */
 export class NativeKernel {
   readonly kernel: LowKernel;
@@ -31,19 +46,20 @@ export class NativeKernel {
     this.#gs = gs;
   }
 
+  /** The heap of a process begins at random within the first GiB or so; one whose heap is in the way is given up for another. */
   async #start(): Promise<NativeProcess> {
-    const process = new NativeProcess();
-    this.#process = process;
     const spans = spansOf(this.kernel.pieces);
     const sized = spans.map((span) => ({ ...span, length: Number(span.end - span.start) }));
+    const maps = sized.map(({ start, length }): NativeRequest => ({ op: 'map', address: start, length }));
+    const process = await processWith(maps);
     await process.run([
-      ...sized.map(({ start, length }): NativeRequest => ({ op: 'map', address: start, length })),
       ...this.kernel.pieces.map(({ low, bytes }): NativeRequest => ({ op: 'write', address: low, bytes })),
       ...sized.map(
         ({ start, length, permissions }): NativeRequest => ({ op: 'protect', address: start, length, permissions }),
       ),
       { op: 'gs', base: this.#gs },
     ]);
+    this.#process = process;
     return process;
   }
 
