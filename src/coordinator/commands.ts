@@ -17,12 +17,21 @@ import { areShown, costAnswer, shownSites, siteAnswers, wireAddress } from './an
 import { attachmentAnswer } from './attachment-answer.ts';
 import type { Command, CommandTurn } from './command.ts';
 import { type Cost, granted, type Kernel } from './kernel.ts';
+import { waitForUnoptimized } from './kprobe-optimizer.ts';
 import { notPermitted } from './plan.ts';
 import { present } from './plan-situation.ts';
 import { overQuota } from './quotas.ts';
 import { withTriedRemedies } from './remedies.ts';
 import { SITE_REVISION } from './rules.ts';
-import type { AttachAnswer, AttachmentView, AttachOptions, AttachRequest, Caller, DetachAnswer } from './service.ts';
+import type {
+  AttachAnswer,
+  AttachmentView,
+  AttachOptions,
+  AttachRequest,
+  Caller,
+  DetachAnswer,
+  DetachOptions,
+} from './service.ts';
 import { lease, namedSession, sessionGone } from './sessions.ts';
 import { announceTransition } from './transition-events.ts';
 
@@ -207,12 +216,17 @@ export function detachOne(
   return ok({ decision, cost, sequence });
 }
 
-export const detach = (
+export async function detach(
   kernel: Kernel,
   caller: Caller,
   id: string,
-  options: { readonly allSites?: boolean } = {},
-): Promise<Result<DetachAnswer>> => kernel.execute(DETACH, caller, { id, ...options });
+  { untilUnoptimized = false, ...options }: DetachOptions = {},
+): Promise<Result<DetachAnswer>> {
+  const sites = kernel.state.attachments.get(id)?.sites ?? [];
+  const answer = await kernel.execute(DETACH, caller, { id, ...options });
+  if (!answer.ok || !untilUnoptimized || !(await waitForUnoptimized(kernel, sites))) return answer;
+  return ok({ ...answer.value, restored: restoredSites(kernel, sites) });
+}
 
 export const DETACH: Command<{ readonly id: string; readonly allSites?: boolean }, DetachAnswer> = {
   kind: 'detach',

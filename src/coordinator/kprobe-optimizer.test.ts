@@ -80,6 +80,22 @@ describe('the optimizer’s own time', () => {
     assert.equal(kernel.eventRange().last, last);
   });
 
+  it('has taken the jump out when a detach that waits for it is answered', async () => {
+    const { clock, kernel } = await start();
+    const id = await attach(kernel);
+    await kernel.waitForKprobeOptimizer();
+    const leaving = kernel.detach(caller(), id, { untilUnoptimized: true });
+    await turn();
+    assert.equal(bytes(kernel), 'e9');
+    clock.advance(OPTIMIZE_DELAY_MS);
+    const left = await leaving;
+    assert.ok(left.ok);
+    assert.deepEqual([left.value.restored.length, kernel.audit().differing], [1, 0]);
+    // Nothing to wait for: the probe is an int3 still, and the clock stands.
+    const second = await attach(kernel);
+    assert.ok((await kernel.detach(caller(), second, { untilUnoptimized: true })).ok);
+  });
+
   it('is not waited for by a reset, and a stopped service owes nothing', async () => {
     const { kernel } = await start();
     await attach(kernel);

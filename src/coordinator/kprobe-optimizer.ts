@@ -65,6 +65,20 @@ export async function waitForKprobeOptimizer(kernel: Kernel): Promise<void> {
   while (kernel.state.optimizer.isKicked && kernel.violation === undefined) await runOptimizerOnce(kernel);
 }
 
+/**
+ * Whether the optimizer owes one of these places its old bytes (unregister_kprobe leaves a jump to it). Then the caller is answered after its
+ * run: Linux's unregister_kprobe returns behind a synchronize_rcu, which is no shorter than the optimizer's delay in practice.
+ */
+export async function waitForUnoptimized(kernel: Kernel, places: readonly number[]): Promise<boolean> {
+  const { unoptimizing, freeing } = kernel.state.optimizer;
+  if (!places.some((at) => unoptimizing.has(at) || freeing.has(at))) return false;
+  await new Promise<void>((resolve) => {
+    kernel.clock.after(OPTIMIZE_DELAY_MS, resolve);
+  });
+  await waitForKprobeOptimizer(kernel);
+  return true;
+}
+
 /** Lets the optimizer run by itself from now on; returns what ends that. */
 export function startOptimizer(kernel: Kernel): () => void {
   const timer = new OptimizerTimer({

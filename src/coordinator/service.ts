@@ -118,6 +118,12 @@ export interface AttachmentView {
   readonly livepatch?: LivepatchView;
 }
 
+export interface DetachOptions {
+  readonly allSites?: boolean;
+  /** Answer when the kprobe optimizer has taken the jump out that the last probe of a place leaves behind. */
+  readonly untilUnoptimized?: boolean;
+}
+
 export interface DetachAnswer {
   readonly id: string;
   readonly verdict: 'detached';
@@ -305,7 +311,7 @@ export interface Coordinator
   setEnabled(caller: Caller, id: string, enabled: boolean): Promise<Result<AttachmentView>>;
   /** Forces the tasks that a livepatch's transition waits for to go over. */
   force(caller: Caller, id: string): Promise<Result<AttachmentView>>;
-  detach(caller: Caller, id: string, options?: { readonly allSites?: boolean }): Promise<Result<DetachAnswer>>;
+  detach(caller: Caller, id: string, options?: DetachOptions): Promise<Result<DetachAnswer>>;
   /**
    * `kernel` as in `?kernel=6.6`; a version whose rules are not built answers `unknown` at each step. With `solve: 'order'` the steps may
    * change places: an order in which all are granted, or the smallest set of steps for which there is none.

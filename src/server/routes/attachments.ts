@@ -140,7 +140,10 @@ function changeRoutes(app: App): void {
       const allSites = request.query.sites === 'full';
       return sendResult(
         reply,
-        await coordinatorOf(app).detach(callerOf(request, reply), request.params.id, { allSites }),
+        await coordinatorOf(app).detach(callerOf(request, reply), request.params.id, {
+          allSites,
+          untilUnoptimized: true,
+        }),
       );
     },
   );
