@@ -10,6 +10,7 @@ import { FTRACE_GRAPH_BUSY } from '../rules/ftrace.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
 import { symbolFunc } from './callers.ts';
+import { graphTracerComes, graphTracerLeaves } from './graph-direct.ts';
 import { newOps } from './new-ops.ts';
 import { moveFilter, registerFtraceFunction, unregisterFtraceFunction } from './ops.ts';
 import { GRAPH_OPS } from './ops-list.ts';
@@ -39,8 +40,10 @@ export function joinGraphTracers(
 ): Fault | undefined {
   const busy = graphBusy(txn, isFprobe);
   if (busy !== undefined) return busy;
-  const isFirst = txn.graphTracers.length === 0;
-  txn.graphTracers = [...txn.graphTracers, { attachment, sites: ImmutableSet(sites), isFprobe }];
+  const before = txn.graphTracers;
+  const isFirst = before.length === 0;
+  txn.graphTracers = [...before, { attachment, sites: ImmutableSet(sites), isFprobe }];
+  graphTracerComes(txn, before, txn.graphTracers);
   if (!isFirst) return moveFilter(txn, GRAPH_OPS, union(txn.graphTracers));
   // In core kernel data, so not DYNAMIC: alone, the shared callers call it directly.
   newOps(txn, GRAPH_OPS, {
@@ -51,11 +54,18 @@ export function joinGraphTracers(
   return registerFtraceFunction(txn, GRAPH_OPS);
 }
 
-export function leaveGraphTracers(txn: Txn, attachment: string): Fault | undefined {
-  txn.graphTracers = txn.graphTracers.filter((tracer) => tracer.attachment !== attachment);
+function shrinkGraphOps(txn: Txn): Fault | undefined {
   if (txn.graphTracers.length > 0) return moveFilter(txn, GRAPH_OPS, union(txn.graphTracers));
   const fault = unregisterFtraceFunction(txn, GRAPH_OPS);
   if (fault === undefined) txn.opsTable.delete(GRAPH_OPS);
+  return fault;
+}
+
+export function leaveGraphTracers(txn: Txn, attachment: string): Fault | undefined {
+  const before = txn.graphTracers;
+  txn.graphTracers = before.filter((tracer) => tracer.attachment !== attachment);
+  const fault = shrinkGraphOps(txn);
+  if (fault === undefined) graphTracerLeaves(txn, before, txn.graphTracers);
   return fault;
 }
 

@@ -3,10 +3,16 @@ import type { Txn } from '../txn.ts';
 import { keyOf, labelAt } from './keys.ts';
 import { keyHolders } from './update.ts';
 
-const attachmentsOf = (txn: Txn, holder: StaticKeyHolder): readonly string[] =>
-  holder.kind === 'attachment'
-    ? [holder.attachment]
-    : (txn.tracepoints.get(holder.tracepoint)?.probes ?? []).map((probe) => probe.attachment);
+function attachmentsOf(txn: Txn, holder: StaticKeyHolder): readonly string[] {
+  switch (holder.kind) {
+    case 'attachment':
+      return [holder.attachment];
+    case 'tracepoint':
+      return (txn.tracepoints.get(holder.tracepoint)?.probes ?? []).map((probe) => probe.attachment);
+    case 'graph-tracers':
+      return txn.graphTracers.map((tracer) => tracer.attachment);
+  }
+}
 
 /** Attachments that hold a key up or down, oldest first. */
 export const keyOwners = (txn: Txn, key: number): readonly string[] => [

@@ -242,12 +242,16 @@ export interface Task {
 export type StaticKeyHolder =
   | { readonly kind: 'attachment'; readonly attachment: string; readonly enables: boolean }
   /** The probes of a tracepoint together; `tracepoint` is the offset of its struct. */
-  | { readonly kind: 'tracepoint'; readonly tracepoint: number };
+  | { readonly kind: 'tracepoint'; readonly tracepoint: number }
+  /** The function-graph tracer with several users switches its way around the loop over them off. */
+  | { readonly kind: 'graph-tracers'; readonly enables: false };
 
 /** Who last said what a static call calls. */
 export type StaticCallUser = (
   | { readonly kind: 'attachment'; readonly attachment: string }
   | { readonly kind: 'tracepoint'; readonly tracepoint: number }
+  /** The only user of the function-graph tracer. */
+  | { readonly kind: 'graph-tracers' }
 ) & {
   /** Offset of the function; null for NULL. */
   readonly to: number | null;

@@ -3,10 +3,16 @@ import type { Txn } from '../txn.ts';
 import { staticCallAt } from './calls.ts';
 import { callUsers } from './update.ts';
 
-const attachmentsOf = (txn: Txn, user: StaticCallUser): readonly string[] =>
-  user.kind === 'attachment'
-    ? [user.attachment]
-    : (txn.tracepoints.get(user.tracepoint)?.probes ?? []).map((probe) => probe.attachment);
+function attachmentsOf(txn: Txn, user: StaticCallUser): readonly string[] {
+  switch (user.kind) {
+    case 'attachment':
+      return [user.attachment];
+    case 'tracepoint':
+      return (txn.tracepoints.get(user.tracepoint)?.probes ?? []).map((probe) => probe.attachment);
+    case 'graph-tracers':
+      return txn.graphTracers.map((tracer) => tracer.attachment);
+  }
+}
 
 /** Attachments that updated a static call; the first has its function called. */
 export const callOwners = (txn: Txn, key: number): readonly string[] => [

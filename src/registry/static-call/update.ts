@@ -57,10 +57,11 @@ function setUsers(txn: Txn, call: StaticCall, users: readonly StaticCallUser[]):
   transformPlaces(txn, call, before);
 }
 
-export const isSameUser = (a: StaticCallUser, b: StaticCallUser): boolean =>
-  a.kind === 'tracepoint'
-    ? b.kind === 'tracepoint' && a.tracepoint === b.tracepoint
-    : b.kind === 'attachment' && a.attachment === b.attachment;
+export function isSameUser(a: StaticCallUser, b: StaticCallUser): boolean {
+  if (a.kind === 'tracepoint') return b.kind === 'tracepoint' && a.tracepoint === b.tracepoint;
+  if (a.kind === 'attachment') return b.kind === 'attachment' && a.attachment === b.attachment;
+  return b.kind === a.kind;
+}
 
 /** The user's function is called from now on; one that it named before is forgotten. */
 export function updateCall(txn: Txn, call: StaticCall, user: StaticCallUser): void {
