@@ -2,6 +2,8 @@ import { BPF_INSN_SIZE } from './opcodes.ts';
 
 /** In {@link BpfCode.insn}: the second half of a 64-bit immediate. */
 export const SECOND_SLOT = 255;
+/** What all columns together take. */
+const BYTES_PER_SLOT = 10;
 
 /**
  * A program as columns, one element for each 8-byte slot (`struct bpf_insn`): what takes part in compiling thousands of instructions
@@ -18,15 +20,18 @@ export interface BpfCode {
   readonly insn: Uint8Array;
 }
 
+/** Columns of zeros, in one piece of memory: a short program takes longer to allocate for than to write. */
 export function emptyBpfCode(length: number): BpfCode {
+  const buffer = new ArrayBuffer(length * BYTES_PER_SLOT);
+  const byteColumn = (index: number): Uint8Array => new Uint8Array(buffer, length * (6 + index), length);
   return {
     length,
-    code: new Uint8Array(length),
-    dst: new Uint8Array(length),
-    src: new Uint8Array(length),
-    off: new Int16Array(length),
-    imm: new Int32Array(length),
-    insn: new Uint8Array(length),
+    imm: new Int32Array(buffer, 0, length),
+    off: new Int16Array(buffer, length * 4, length),
+    code: byteColumn(0),
+    dst: byteColumn(1),
+    src: byteColumn(2),
+    insn: byteColumn(3),
   };
 }
 

@@ -1,6 +1,7 @@
 export * from './assemble.ts';
 export * from './code.ts';
 export * from './decode.ts';
+export type { DecodeOptions } from './decode-closely.ts';
 export * from './disassemble.ts';
 export * from './insn.ts';
 export * from './isa.ts';

@@ -1,6 +1,6 @@
 import { err, type Fault, ok, type Result } from '../../base/index.ts';
 import { type BpfCode, SECOND_SLOT } from './code.ts';
-import { ISA } from './isa.ts';
+import { insnTable } from './isa.ts';
 import { BPF_PSEUDO_FUNC } from './opcodes.ts';
 
 /** BPF_MAX_SUBPROGS (include/linux/bpf_verifier.h, 6.12). */
@@ -14,13 +14,13 @@ export interface BpfFunction {
 }
 
 /** What jumps to another slot, by place in ISA: 1 its offset says where, 2 its immediate. */
-const JUMPS = Uint8Array.from(ISA, ({ off, imm }) => (off === 'target' ? 1 : imm === 'target' ? 2 : 0));
-const IS_LOCAL_CALL = Uint8Array.from(ISA, ({ imm }) => (imm === 'function' ? 1 : 0));
-const IS_FUNCTION_ADDRESS = Uint8Array.from(ISA, ({ meaning, src }) =>
+const JUMPS = insnTable(({ off, imm }) => (off === 'target' ? 1 : imm === 'target' ? 2 : 0));
+const IS_LOCAL_CALL = insnTable(({ imm }) => (imm === 'function' ? 1 : 0));
+const IS_FUNCTION_ADDRESS = insnTable(({ meaning, src }) =>
   meaning.kind === 'ld-imm64' && src === BPF_PSEUDO_FUNC ? 1 : 0,
 );
 /** After what a function may end (check_subprogs). */
-const ENDS = Uint8Array.from(ISA, ({ meaning }) => (meaning.kind === 'exit' || meaning.kind === 'ja' ? 1 : 0));
+const ENDS = insnTable(({ meaning }) => (meaning.kind === 'exit' || meaning.kind === 'ja' ? 1 : 0));
 
 /** Where the instruction at `slot` jumps to; undefined when it does not jump. */
 export function jumpTarget(code: BpfCode, slot: number): number | undefined {

@@ -1,7 +1,20 @@
 import type { AluOp, Insn, SignedOp, Width } from '../bpf/index.ts';
 import { RAX, RCX, RDX } from '../x86/registers.ts';
 import type { CodeBuffer } from './code-buffer.ts';
-import { AUX, AX, isImm8, modRm, modRmOne, putMov, putMov64, putMovImm32, putRex, putRexOne, rex } from './x86.ts';
+import {
+  AUX,
+  AX,
+  isImm8,
+  modRm,
+  putMov,
+  putMov64,
+  putMovImm32,
+  putRegister,
+  putRegister8,
+  putRegisters,
+  rex,
+  rexBase,
+} from './x86.ts';
 
 /** Writes one instruction; `dst` and `src` are x86 registers. */
 export type Emit = (b: CodeBuffer, dst: number, src: number, off: number, imm: number) => void;
@@ -38,54 +51,50 @@ export function emitAlu({ op, width, from }: Of<'alu'>, options: EmitOptions): E
   return divide(op, width, from, options.keepsR11 ? AX : AUX);
 }
 
-const simpleRegister =
-  (opcode: number, is64: boolean): Emit =>
-  (b, dst, src) => {
-    putRex(b, dst, src, is64);
-    b.put2(opcode, modRm(dst, src));
-  };
+function simpleRegister(opcode: number, is64: boolean): Emit {
+  const base = rexBase(is64);
+  return (b, dst, src) => putRegisters(b, base, opcode, dst, src);
+}
 
-const simpleImmediate =
-  ([, extension, short]: readonly [number, number, number], is64: boolean): Emit =>
-  (b, dst, _src, _off, imm) => {
-    putRexOne(b, dst, is64);
+function simpleImmediate([, extension, short]: readonly [number, number, number], is64: boolean): Emit {
+  const base = rexBase(is64);
+  return (b, dst, _src, _off, imm) => {
     if (isImm8(imm)) {
-      b.put3(0x83, modRmOne(extension, dst), imm);
+      putRegister8(b, base, 0x83, extension, dst, imm);
       return;
     }
-    if (dst === RAX) b.put1(short);
-    else b.put2(0x81, modRmOne(extension, dst));
+    if (dst === RAX) b.putRexed(base | (short << 8), 2);
+    else putRegister(b, base, 0x81, extension, dst);
     b.put32(imm);
   };
+}
 
-const multiplyRegister =
-  (is64: boolean): Emit =>
-  (b, dst, src) => {
-    putRex(b, src, dst, is64);
-    b.put3(0x0f, 0xaf, modRm(src, dst));
-  };
+function multiplyRegister(is64: boolean): Emit {
+  const base = rexBase(is64);
+  return (b, dst, src) => b.putRexed(rex(base, src, dst) | 0xaf_0f_00 | (modRm(src, dst) << 24), 4);
+}
 
-const multiplyImmediate =
-  (is64: boolean): Emit =>
-  (b, dst, _src, _off, imm) => {
-    putRex(b, dst, dst, is64);
-    if (isImm8(imm)) b.put3(0x6b, modRm(dst, dst), imm);
+function multiplyImmediate(is64: boolean): Emit {
+  const base = rexBase(is64);
+  return (b, dst, _src, _off, imm) => {
+    if (isImm8(imm)) b.putRexed(rex(base, dst, dst) | (0x6b << 8) | (modRm(dst, dst) << 16) | (imm << 24), 4);
     else {
-      b.put2(0x69, modRm(dst, dst));
+      putRegisters(b, base, 0x69, dst, dst);
       b.put32(imm);
     }
   };
+}
 
-const shiftImmediate =
-  (extension: number, is64: boolean): Emit =>
-  (b, dst, _src, _off, imm) => {
-    putRexOne(b, dst, is64);
-    if (imm === 1) b.put2(0xd1, modRmOne(extension, dst));
-    else b.put3(0xc1, modRmOne(extension, dst), imm);
+function shiftImmediate(extension: number, is64: boolean): Emit {
+  const base = rexBase(is64);
+  return (b, dst, _src, _off, imm) => {
+    if (imm === 1) putRegister(b, base, 0xd1, extension, dst);
+    else putRegister8(b, base, 0xc1, extension, dst, imm);
   };
+}
 
 /** `xchg %src,%rcx` */
-const swapWithRcx = (b: CodeBuffer, src: number): void => b.put3(rex(0x48, src, RCX), 0x87, modRm(src, RCX));
+const swapWithRcx = (b: CodeBuffer, src: number): void => putRegisters(b, 0x48, 0x87, src, RCX);
 
 /**
  * shlx, shrx, sarx where the CPU has them and the count is not in %cl already; else the count goes through %cl. A value that is in %rcx itself
@@ -102,8 +111,7 @@ const shiftRegister =
     }
     if (keepsR11 && dst === RCX && src !== RCX) {
       swapWithRcx(b, src);
-      putRexOne(b, src, is64);
-      b.put2(0xd3, modRmOne(extension, src));
+      putRegister(b, rexBase(is64), 0xd3, extension, src);
       swapWithRcx(b, src);
       return;
     }
@@ -115,8 +123,7 @@ const shiftRegister =
       } else b.put1(0x51);
       putMov64(b, RCX, src);
     }
-    putRexOne(b, shifted, is64);
-    b.put2(0xd3, modRmOne(extension, shifted));
+    putRegister(b, rexBase(is64), 0xd3, extension, shifted);
     if (src === RCX) return;
     if (dst === RCX) putMov64(b, dst, AUX);
     else b.put1(0x59);
@@ -136,7 +143,7 @@ function divide(op: AluOp | SignedOp, width: Width, from: 'imm' | 'reg', scratch
     if (dst !== RDX) b.put1(0x52);
     let divisor = src;
     if (from === 'imm') {
-      b.put3(0x49, 0xc7, modRmOne(0xc0, scratch));
+      putRegister(b, 0x48, 0xc7, 0xc0, scratch);
       b.put32(imm);
       divisor = scratch;
     } else if (src === RAX || src === RDX) {
@@ -149,8 +156,7 @@ function divide(op: AluOp | SignedOp, width: Width, from: 'imm' | 'reg', scratch
       if (is64) b.put1(0x48);
       b.put1(0x99);
     }
-    putRexOne(b, divisor, is64);
-    b.put2(0xf7, modRmOne(isSigned ? 0xf8 : 0xf0, divisor));
+    putRegister(b, rexBase(is64), 0xf7, isSigned ? 0xf8 : 0xf0, divisor);
     if (wantsRemainder && dst !== RDX) putMov(b, is64, dst, RDX);
     else if (!wantsRemainder && dst !== RAX) putMov(b, is64, dst, RAX);
     if (dst !== RDX) b.put1(0x5a);
@@ -165,53 +171,37 @@ export function emitMov({ width, from }: Of<'mov'>): Emit {
 }
 
 export function emitMovsx({ width, size }: Of<'movsx'>): Emit {
-  const opcode = size === 8 ? 0xbe : 0xbf;
-  if (width === 64) {
-    if (size === 32) return (b, dst, src) => b.put3(rex(0x48, src, dst), 0x63, modRm(src, dst));
-    return (b, dst, src) => b.put4(rex(0x48, src, dst), 0x0f, opcode, modRm(src, dst));
-  }
-  return (b, dst, src) => {
-    // The low byte of %rsi and %rdi can only be named with a REX.
-    if (size === 8 || dst > 7 || src > 7) b.put1(rex(0x40, src, dst));
-    b.put3(0x0f, opcode, modRm(src, dst));
-  };
+  const base = rexBase(width === 64);
+  if (size === 32) return (b, dst, src) => putRegisters(b, base, 0x63, src, dst);
+  const opcode = 0x0f_00 | ((size === 8 ? 0xbe : 0xbf) << 16);
+  // The low byte of %rsi and %rdi can only be named with a REX.
+  if (size === 8) return (b, dst, src) => b.put(rex(base, src, dst) | opcode | (modRm(src, dst) << 24), 4);
+  return (b, dst, src) => b.putRexed(rex(base, src, dst) | opcode | (modRm(src, dst) << 24), 4);
 }
 
 export function emitNeg({ width }: Of<'neg'>): Emit {
-  return (b, dst) => {
-    putRexOne(b, dst, width === 64);
-    b.put2(0xf7, modRmOne(0xd8, dst));
-  };
+  const base = rexBase(width === 64);
+  return (b, dst) => putRegister(b, base, 0xf7, 0xd8, dst);
 }
 
 /** `movzwl %ax,%eax` */
 function zeroExtend16(b: CodeBuffer, dst: number): void {
-  if (dst > 7) b.put1(0x45);
-  b.put3(0x0f, 0xb7, modRm(dst, dst));
+  b.putRexed(rex(0x40, dst, dst) | 0xb7_0f_00 | (modRm(dst, dst) << 24), 4);
 }
 
 export function emitSwap({ op, size }: Of<'swap'>): Emit {
   if (op === 'le') {
     if (size === 16) return zeroExtend16;
     if (size === 64) return () => undefined;
-    return (b, dst) => putMov32(b, dst);
+    return (b, dst) => putMov(b, false, dst, dst);
   }
   if (size === 16) {
     return (b, dst) => {
       b.put1(0x66);
-      if (dst > 7) b.put1(0x41);
-      b.put3(0xc1, modRmOne(0xc8, dst), 8);
+      putRegister8(b, 0x40, 0xc1, 0xc8, dst, 8);
       zeroExtend16(b, dst);
     };
   }
-  return (b, dst) => {
-    putRexOne(b, dst, size === 64);
-    b.put2(0x0f, modRmOne(0xc8, dst));
-  };
-}
-
-/** `mov %eax,%eax` */
-function putMov32(b: CodeBuffer, dst: number): void {
-  if (dst > 7) b.put1(0x45);
-  b.put2(0x89, modRm(dst, dst));
+  const base = rexBase(size === 64);
+  return (b, dst) => putRegister(b, base, 0x0f, 0xc8, dst);
 }

@@ -1,6 +1,6 @@
 import type { Insn, JumpOp } from '../bpf/index.ts';
 import type { Emit } from './emit-alu.ts';
-import { isImm8, modRm, modRmOne, putRex, putRexOne } from './x86.ts';
+import { isImm8, putRegister, putRegister8, putRegisters, rexBase } from './x86.ts';
 
 /** Opcode of the short jump; the long one is 0x0f and this plus 0x10. */
 export const JCC: Readonly<Record<JumpOp, number>> = {
@@ -19,31 +19,20 @@ export const JCC: Readonly<Record<JumpOp, number>> = {
 
 /** The comparison in front of a conditional jump. */
 export function emitComparison({ op, width, from }: Insn['meaning'] & { readonly kind: 'jump' }): Emit {
-  const is64 = width === 64;
+  const base = rexBase(width === 64);
   const opcode = op === 'jset' ? 0x85 : 0x39;
-  if (from === 'reg') {
-    return (b, dst, src) => {
-      putRex(b, dst, src, is64);
-      b.put2(opcode, modRm(dst, src));
-    };
-  }
+  if (from === 'reg') return (b, dst, src) => putRegisters(b, base, opcode, dst, src);
   if (op === 'jset') {
     return (b, dst, _src, _off, imm) => {
-      putRexOne(b, dst, is64);
-      b.put2(0xf7, modRmOne(0xc0, dst));
+      putRegister(b, base, 0xf7, 0xc0, dst);
       b.put32(imm);
     };
   }
   return (b, dst, _src, _off, imm) => {
-    if (imm === 0) {
-      putRex(b, dst, dst, is64);
-      b.put2(0x85, modRm(dst, dst));
-      return;
-    }
-    putRexOne(b, dst, is64);
-    if (isImm8(imm)) b.put3(0x83, modRmOne(0xf8, dst), imm);
+    if (imm === 0) putRegisters(b, base, 0x85, dst, dst);
+    else if (isImm8(imm)) putRegister8(b, base, 0x83, 0xf8, dst, imm);
     else {
-      b.put2(0x81, modRmOne(0xf8, dst));
+      putRegister(b, base, 0x81, 0xf8, dst);
       b.put32(imm);
     }
   };

@@ -1,39 +1,39 @@
-import type { AtomicOp, Insn, Size } from '../bpf/index.ts';
+import type { Insn, Size } from '../bpf/index.ts';
 import { RAX } from '../x86/registers.ts';
 import type { CodeBuffer } from './code-buffer.ts';
 import type { Emit } from './emit-alu.ts';
 import {
   AUX,
   AX,
-  modRm,
+  putAccess,
   putMemory,
   putMov,
   putMov64,
   putMovImm32,
   putMovImm64,
-  putRex,
-  putRexOne,
+  putRegister,
+  putRegisters,
   rex,
+  rexBase,
 } from './x86.ts';
 
 type Of<K extends Insn['meaning']['kind']> = Insn['meaning'] & { readonly kind: K };
 
-/** The load alone: zero- or sign-extending to 64 bits. */
-function putLoad(b: CodeBuffer, size: Size, isSigned: boolean, dst: number, src: number, off: number): void {
-  if (isSigned) {
-    b.put1(rex(0x48, src, dst));
-    if (size === 32) b.put1(0x63);
-    else b.put2(0x0f, size === 8 ? 0xbe : 0xbf);
-  } else if (size === 8 || size === 16) b.put3(rex(0x48, src, dst), 0x0f, size === 8 ? 0xb6 : 0xb7);
-  else {
-    putRex(b, src, dst, size === 64);
-    b.put1(0x8b);
-  }
-  putMemory(b, src, dst, off);
-}
+/** Opcode of a load that extends to 64 bits, and of one behind 0x0f. */
+const LOAD: Readonly<Record<Size, number>> = { 8: 0xb6, 16: 0xb7, 32: 0x8b, 64: 0x8b };
+const SIGNED_LOAD: Readonly<Record<Size, number>> = { 8: 0xbe, 16: 0xbf, 32: 0x63, 64: 0x8b };
 
-export function emitLoad({ size, isSigned }: Of<'load'>): Emit {
-  return (b, dst, src, off) => putLoad(b, size, isSigned, dst, src, off);
+/** The load alone: zero- or sign-extending to 64 bits. */
+export function emitLoad({ size, isSigned }: Pick<Of<'load'>, 'size' | 'isSigned'>): Emit {
+  const opcode = isSigned ? SIGNED_LOAD[size] : LOAD[size];
+  if (size >= 32) {
+    const base = rexBase(size === 64 || isSigned);
+    return (b, dst, src, off) => putAccess(b, base, opcode, src, dst, off);
+  }
+  return (b, dst, src, off) => {
+    b.put2(rex(0x48, src, dst), 0x0f);
+    putMemory(b, opcode, src, dst, off);
+  };
 }
 
 /** TASK_SIZE_MAX + PAGE_SIZE with four levels of page tables, and VSYSCALL_ADDR. */
@@ -41,114 +41,118 @@ const USER_END = 0x0000_7fff_ffff_f000n + 0x1000n;
 const VSYSCALL = 0xffff_ffff_ff60_0000n;
 const half = (value: bigint): number => Number(BigInt.asIntN(32, value));
 const JA = 0x77;
+const JNE = 0x75;
+
+const loads = (isSigned: boolean): Readonly<Record<Size, Emit>> => ({
+  8: emitLoad({ size: 8, isSigned }),
+  16: emitLoad({ size: 16, isSigned }),
+  32: emitLoad({ size: 32, isSigned }),
+  64: emitLoad({ size: 64, isSigned }),
+});
+const PROBED = [loads(false), loads(true)] as const;
 
 /**
  * A load through a pointer that BTF types and nobody has checked (BPF_PROBE_MEM, 6.12): answers 0 unless the address is one of the kernel's.
  * Answers where the load itself stands in the buffer: it needs an exception table entry.
  */
-export function putProbeLoad(
-  b: CodeBuffer,
-  { size, isSigned }: Of<'load'>,
-  dst: number,
-  src: number,
-  off: number,
-): number {
+export function putProbeLoad(b: CodeBuffer, meaning: Of<'load'>, dst: number, src: number, off: number): number {
   const limit = BigInt.asUintN(64, USER_END - VSYSCALL);
   putMovImm64(b, AX, half(VSYSCALL >> 32n), half(VSYSCALL));
   putMov64(b, AUX, src);
   if (off !== 0) {
-    putRexOne(b, AUX, true);
-    b.put2(0x81, 0xc0 | (AUX & 7));
+    putRegister(b, 0x48, 0x81, 0xc0, AUX);
     b.put32(off);
   }
-  putRex(b, AUX, AX, true);
-  b.put2(0x29, modRm(AUX, AX));
+  putRegisters(b, 0x48, 0x29, AUX, AX);
   putMovImm64(b, AX, half(limit >> 32n), half(limit));
-  putRex(b, AUX, AX, true);
-  b.put2(0x39, modRm(AUX, AX));
+  putRegisters(b, 0x48, 0x39, AUX, AX);
   b.put2(JA, 0);
   const afterCheck = b.length;
   putMovImm32(b, false, dst, 0);
   b.put2(0xeb, 0);
   const load = b.length;
   b.bytes[afterCheck - 1] = load - afterCheck;
-  putLoad(b, size, isSigned, dst, src, off);
+  PROBED[meaning.isSigned ? 1 : 0][meaning.size](b, dst, src, off, 0);
   b.bytes[load - 1] = b.length - load;
   return load;
 }
 
 function putStoreImmediate(b: CodeBuffer, size: Size, imm: number): void {
-  if (size === 8) b.put1(imm);
-  else if (size === 16) b.put2(imm, imm >> 8);
-  else b.put32(imm);
+  b.put(imm, size === 64 ? 4 : size / 8);
 }
 
 export function emitStore({ size, from }: Of<'store'>): Emit {
+  const base = rexBase(size === 64);
+  const opcode = from === 'imm' ? (size === 8 ? 0xc6 : 0xc7) : size === 8 ? 0x88 : 0x89;
   if (from === 'imm') {
     return (b, dst, _src, off, imm) => {
       if (size === 16) b.put1(0x66);
-      putRexOne(b, dst, size === 64);
-      b.put1(size === 8 ? 0xc6 : 0xc7);
-      putMemory(b, dst, 0, off);
+      putAccess(b, base, opcode, dst, 0, off);
       putStoreImmediate(b, size, imm);
     };
   }
+  if (size !== 8) {
+    return (b, dst, src, off) => {
+      if (size === 16) b.put1(0x66);
+      putAccess(b, base, opcode, dst, src, off);
+    };
+  }
   return (b, dst, src, off) => {
-    if (size === 16) b.put1(0x66);
     // The low byte of %rsi, %rdi and %rbp can only be named with a REX.
-    if (size === 8 && src > 3 && src < 8 && dst < 8) b.put1(0x40);
-    else putRex(b, dst, src, size === 64);
-    b.put1(size === 8 ? 0x88 : 0x89);
-    putMemory(b, dst, src, off);
+    if (src > 3 && src < 8 && dst < 8) b.put1(0x40);
+    putAccess(b, base, opcode, dst, src, off);
   };
 }
 
 const LOCKED: Readonly<Record<'add' | 'or' | 'and' | 'xor', number>> = { add: 0x01, or: 0x09, and: 0x21, xor: 0x31 };
+const LOCK = 0xf0;
+const XCHG = 0x87;
 
-function putLocked(
-  b: CodeBuffer,
-  opcode: readonly number[],
-  is64: boolean,
-  dst: number,
-  src: number,
-  off: number,
-): void {
-  b.put1(0xf0);
-  putRex(b, dst, src, is64);
-  for (const byte of opcode) b.put1(byte);
-  putMemory(b, dst, src, off);
-}
+/** `lock` and an opcode of one byte. */
+const locked =
+  (opcode: number, base: number): Emit =>
+  (b, dst, src, off) => {
+    b.put1(LOCK);
+    putAccess(b, base, opcode, dst, src, off);
+  };
 
-const CMPXCHG = [0x0f, 0xb1];
+const CMPXCHG = 0xb1;
+const XADD = 0xc1;
 
-function lockedOpcode(op: AtomicOp, isFetch: boolean): readonly number[] | undefined {
-  if (op === 'cmpxchg') return CMPXCHG;
-  if (op === 'xchg') return [0x87];
-  if (!isFetch) return [LOCKED[op]];
-  return op === 'add' ? [0x0f, 0xc1] : undefined;
-}
+/** `lock`, 0x0f and an opcode. */
+const lockedLong =
+  (opcode: number, base: number): Emit =>
+  (b, dst, src, off) => {
+    b.put1(LOCK);
+    b.putRexed(rex(base, dst, src) | (0x0f << 8), 2);
+    putMemory(b, opcode, dst, src, off);
+  };
 
 export function emitAtomic({ op, width, isFetch }: Of<'atomic'>): Emit {
-  const is64 = width === 64;
-  const opcode = lockedOpcode(op, isFetch);
-  if (opcode !== undefined) return (b, dst, src, off) => putLocked(b, opcode, is64, dst, src, off);
-  return fetchLoop(LOCKED[op as 'or' | 'and' | 'xor'], is64);
+  const base = rexBase(width === 64);
+  if (op === 'cmpxchg') return lockedLong(CMPXCHG, base);
+  if (op === 'xchg') return locked(XCHG, base);
+  if (!isFetch) return locked(LOCKED[op], base);
+  return op === 'add' ? lockedLong(XADD, base) : fetchLoop(LOCKED[op], width);
 }
 
 /** x86 has no fetching and, or, xor: a loop around cmpxchg, with R0 in AX meanwhile. */
-const fetchLoop =
-  (opcode: number, is64: boolean): Emit =>
-  (b, dst, src, off) => {
+function fetchLoop(opcode: number, width: 32 | 64): Emit {
+  const is64 = width === 64;
+  const base = rexBase(is64);
+  const load = emitLoad({ size: width, isSigned: false });
+  const exchange = lockedLong(CMPXCHG, base);
+  return (b, dst, src, off) => {
     putMov64(b, AX, RAX);
     const source = src === RAX ? AX : src;
-    const base = dst === RAX ? AX : dst;
+    const address = dst === RAX ? AX : dst;
     const again = b.length;
-    putLoad(b, is64 ? 64 : 32, false, RAX, base, off);
+    load(b, RAX, address, off, 0);
     putMov(b, is64, AUX, RAX);
-    putRex(b, AUX, source, is64);
-    b.put2(opcode, modRm(AUX, source));
-    putLocked(b, CMPXCHG, is64, base, AUX, off);
-    b.put2(0x75, again - b.length - 2);
+    putRegisters(b, base, opcode, AUX, source);
+    exchange(b, address, AUX, off, 0);
+    b.put2(JNE, again - b.length - 2);
     putMov(b, is64, source, RAX);
     putMov64(b, RAX, AX);
   };
+}

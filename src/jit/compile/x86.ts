@@ -14,50 +14,52 @@ export const isImm8 = (value: number): boolean => value <= 127 && value >= -128;
 export const modRm = (rm: number, reg: number): number => 0xc0 | (rm & 7) | ((reg & 7) << 3);
 /** A ModRM byte for one register and an opcode extension, given as the byte for %rax. */
 export const modRmOne = (base: number, rm: number): number => base | (rm & 7);
+/** REX with the high bits of the registers in ModRM. */
 export const rex = (base: number, rm: number, reg: number): number => base | (rm >> 3) | ((reg >> 3) << 2);
 
-/** REX where the registers or the width ask for one (maybe_emit_mod). */
-export function putRex(b: CodeBuffer, rm: number, reg: number, is64: boolean): void {
-  if (is64) b.put1(rex(0x48, rm, reg));
-  else if (rm > 7 || reg > 7) b.put1(rex(0x40, rm, reg));
+/** REX.W or, for 32 bits, the REX that {@link CodeBuffer.putRexed} leaves out when no high register makes it necessary. */
+export const rexBase = (is64: boolean): number => (is64 ? 0x48 : 0x40);
+
+/** `opcode` for two registers, with a REX where they or the width ask for one (maybe_emit_mod). */
+export function putRegisters(b: CodeBuffer, base: number, opcode: number, rm: number, reg: number): void {
+  b.putRexed(rex(base, rm, reg) | (opcode << 8) | (modRm(rm, reg) << 16), 3);
 }
 
-/** The same for one register (maybe_emit_1mod). */
-export function putRexOne(b: CodeBuffer, rm: number, is64: boolean): void {
-  if (is64) b.put1(0x48 | (rm >> 3));
-  else if (rm > 7) b.put1(0x40 | (rm >> 3));
+/** The same for one register and an opcode extension, given as the ModRM byte for %rax (maybe_emit_1mod). */
+export function putRegister(b: CodeBuffer, base: number, opcode: number, extension: number, rm: number): void {
+  b.putRexed(base | (rm >> 3) | (opcode << 8) | (modRmOne(extension, rm) << 16), 3);
+}
+
+/** The same with an immediate of 8 bits behind it. */
+export function putRegister8(
+  b: CodeBuffer,
+  base: number,
+  opcode: number,
+  extension: number,
+  rm: number,
+  imm: number,
+): void {
+  b.putRexed(base | (rm >> 3) | (opcode << 8) | (modRmOne(extension, rm) << 16) | (imm << 24), 4);
 }
 
 /** `mov %src,%dst`, 64 bits; nothing between one register and itself. */
 export function putMov64(b: CodeBuffer, dst: number, src: number): void {
-  if (dst !== src) b.put3(rex(0x48, dst, src), 0x89, modRm(dst, src));
-}
-
-/** `mov %src32,%dst32`: clears the upper half, also of one register. */
-export function putMov32(b: CodeBuffer, dst: number, src: number): void {
-  putRex(b, dst, src, false);
-  b.put2(0x89, modRm(dst, src));
+  if (dst !== src) putRegisters(b, 0x48, 0x89, dst, src);
 }
 
 export function putMov(b: CodeBuffer, is64: boolean, dst: number, src: number): void {
-  if (is64) putMov64(b, dst, src);
-  else putMov32(b, dst, src);
+  // A 32-bit move clears the upper half, also of one register.
+  if (!is64 || dst !== src) putRegisters(b, rexBase(is64), 0x89, dst, src);
 }
 
 /** emit_mov_imm32: the shortest of `xor`, `mov r32` and sign-extending `mov`. */
 export function putMovImm32(b: CodeBuffer, isSigned: boolean, dst: number, imm: number): void {
-  if (isSigned && imm < 0) {
-    b.put3(0x48 | (dst >> 3), 0xc7, modRmOne(0xc0, dst));
-    b.put32(imm);
-    return;
-  }
   if (imm === 0) {
-    if (dst > 7) b.put1(rex(0x40, dst, dst));
-    b.put2(0x31, modRm(dst, dst));
+    putRegisters(b, 0x40, 0x31, dst, dst);
     return;
   }
-  if (dst > 7) b.put1(0x41);
-  b.put1(0xb8 | (dst & 7));
+  if (isSigned && imm < 0) putRegister(b, 0x48, 0xc7, 0xc0, dst);
+  else b.putRexed(0x40 | (dst >> 3) | (0xb8 << 8) | ((dst & 7) << 8), 2);
   b.put32(imm);
 }
 
@@ -72,11 +74,25 @@ export function putMovImm64(b: CodeBuffer, dst: number, high: number, low: numbe
   }
 }
 
-/** ModRM and displacement of `off(%base)`: always one byte or four (emit_insn_suffix). */
-export function putMemory(b: CodeBuffer, base: number, reg: number, off: number): void {
-  if (isImm8(off)) b.put2(0x40 | (base & 7) | ((reg & 7) << 3), off);
+const DISPLACEMENT_8 = 0x40;
+const DISPLACEMENT_32 = 0x80;
+
+/** A one-byte opcode with `reg` and `off(%base)`: the displacement always takes one byte or four (emit_insn_suffix). */
+export function putMemory(b: CodeBuffer, opcode: number, base: number, reg: number, off: number): void {
+  const start = opcode | ((base & 7) << 8) | ((reg & 7) << 11);
+  if (isImm8(off)) b.put(start | (DISPLACEMENT_8 << 8) | (off << 16), 3);
   else {
-    b.put1(0x80 | (base & 7) | ((reg & 7) << 3));
+    b.put(start | (DISPLACEMENT_32 << 8), 2);
+    b.put32(off);
+  }
+}
+
+/** The same behind a REX. */
+export function putAccess(b: CodeBuffer, prefix: number, opcode: number, base: number, reg: number, off: number): void {
+  const start = rex(prefix, base, reg) | (opcode << 8) | ((base & 7) << 16) | ((reg & 7) << 19);
+  if (isImm8(off)) b.putRexed(start | (DISPLACEMENT_8 << 16) | (off << 24), 4);
+  else {
+    b.putRexed(start | (DISPLACEMENT_32 << 16), 3);
     b.put32(off);
   }
 }

@@ -1,5 +1,5 @@
 import { err, ok, type Prng, type Result } from '../../base/index.ts';
-import { BPF_PSEUDO_FUNC, BPF_REG_AX, type BpfCode, type Insn, ISA, insnNamed } from '../bpf/index.ts';
+import { BPF_PSEUDO_FUNC, BPF_REG_AX, type BpfCode, type Insn, ISA, insnNamed, insnTable } from '../bpf/index.ts';
 import { type Patch, type Rewriter, rewriteBpf } from './code-builder.ts';
 
 const MOV_IMM = [insnNamed('mov32', 'imm'), insnNamed('mov', 'imm')] as const;
@@ -26,7 +26,7 @@ function isBlinded({ meaning }: Insn): boolean {
   }
 }
 
-const NEEDS = Uint8Array.from(ISA, (insn) => (isBlinded(insn) ? 1 : 0));
+const NEEDS = insnTable((insn) => (isBlinded(insn) ? 1 : 0));
 /** The same instruction with its operand in a register, by place in ISA. */
 const FROM_REGISTER: readonly (Insn | undefined)[] = ISA.map((insn) => {
   if (!isBlinded(insn) || insn.meaning.kind === 'ld-imm64') return undefined;

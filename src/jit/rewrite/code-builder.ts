@@ -4,10 +4,9 @@ import {
   calledFunction,
   emptyBpfCode,
   type Insn,
-  ISA,
+  insnTable,
   jumpTarget,
   SECOND_SLOT,
-  sliceBpfCode,
 } from '../bpf/index.ts';
 
 /** Collects the instructions that replace one. Offsets of jumps among them count from the jump, as in bytecode. */
@@ -29,149 +28,167 @@ export interface Rewritten {
 }
 
 /** More than any rewrite makes of one slot. */
-const PATCH_SLOTS_MAX = 10;
+const PATCH_SLOTS_MAX = 12;
 
 /** What is jumped to or called, by place in ISA. */
-const LEADS = Uint8Array.from(ISA, ({ off, imm, meaning, src }) =>
-  off === 'target' || imm === 'target' || imm === 'function' || (meaning.kind === 'ld-imm64' && src === BPF_PSEUDO_FUNC)
-    ? 1
-    : 0,
+const LEADS = insnTable(({ off, imm, meaning, src }) =>
+  Number(
+    off === 'target' ||
+      imm === 'target' ||
+      imm === 'function' ||
+      (meaning.kind === 'ld-imm64' && src === BPF_PSEUDO_FUNC),
+  ),
 );
+const HAS_OFFSET = insnTable(({ off }) => Number(off === 'target'));
 const LEADS_NOWHERE = -1;
 
-/** From this many slots on the arrays copy faster than a loop does. */
-const RUN_BY_SET_MIN = 32;
-
 /** Copies slots [start, end) to `at`. */
-function copyRun(code: BpfCode, start: number, end: number, out: BpfCode, at: number): void {
-  if (end - start >= RUN_BY_SET_MIN) {
-    out.insn.set(code.insn.subarray(start, end), at);
-    out.code.set(code.code.subarray(start, end), at);
-    out.dst.set(code.dst.subarray(start, end), at);
-    out.src.set(code.src.subarray(start, end), at);
-    out.off.set(code.off.subarray(start, end), at);
-    out.imm.set(code.imm.subarray(start, end), at);
-    return;
-  }
-  for (let from = start, to = at; from < end; from++, to++) {
-    out.insn[to] = code.insn[from] as number;
-    out.code[to] = code.code[from] as number;
-    out.dst[to] = code.dst[from] as number;
-    out.src[to] = code.src[from] as number;
-    out.off[to] = code.off[from] as number;
-    out.imm[to] = code.imm[from] as number;
+function copySlots(from: BpfCode, start: number, end: number, to: BpfCode, at: number): void {
+  const { insn, code, dst, src, off, imm } = from;
+  const { insn: toInsn, code: toCode, dst: toDst, src: toSrc, off: toOff, imm: toImm } = to;
+  for (let slot = start, out = at; slot < end; slot++, out++) {
+    toInsn[out] = insn[slot] as number;
+    toCode[out] = code[slot] as number;
+    toDst[out] = dst[slot] as number;
+    toSrc[out] = src[slot] as number;
+    toOff[out] = off[slot] as number;
+    toImm[out] = imm[slot] as number;
   }
 }
 
-/** The rewritten program while it grows. */
-class Builder implements Patch {
-  readonly out: BpfCode;
+/** What replaces instructions, one behind the other. */
+class Patches implements Patch {
+  code: BpfCode;
   length = 0;
-  /** Slots of the old program that are copied or replaced already, and the one that is being replaced. */
-  #copied = 0;
-  #current = 0;
-  readonly #code: BpfCode;
-  /** New slots that jump or call, and the old slots that they lead to. */
-  readonly jumps: number[] = [];
+  /** The old slot that is being replaced. */
+  slot = 0;
+  /** Replaced slots, and where in `code` what replaces each ends. */
+  readonly slots: number[] = [];
+  readonly ends: number[] = [];
+  /** Places in `code` that lead out of their patch, and the old slots that they lead to. */
+  readonly leaving: number[] = [];
   readonly targets: number[] = [];
+  readonly #source: BpfCode;
 
-  constructor(code: BpfCode, capacity: number) {
-    this.#code = code;
-    this.out = emptyBpfCode(capacity);
+  constructor(source: BpfCode, capacity: number) {
+    this.#source = source;
+    this.code = emptyBpfCode(capacity);
   }
 
   emit(insn: Insn, dst: number, src: number, off: number, imm: number): void {
-    const { out, length } = this;
-    out.insn[length] = insn.index;
-    out.code[length] = insn.code;
-    out.dst[length] = dst;
-    out.src[length] = src;
-    out.off[length] = off;
-    out.imm[length] = imm;
+    const { code, length } = this;
+    code.insn[length] = insn.index;
+    code.code[length] = insn.code;
+    code.dst[length] = dst;
+    code.src[length] = src;
+    code.off[length] = off;
+    code.imm[length] = imm;
     this.length = length + 1;
   }
 
   keep(): void {
-    this.leads(this.#current, this.length);
-    const slots = this.#code.insn[this.#current + 1] === SECOND_SLOT ? 2 : 1;
-    copyRun(this.#code, this.#current, this.#current + slots, this.out, this.length);
+    const target = jumpTarget(this.#source, this.slot) ?? calledFunction(this.#source, this.slot);
+    if (target !== undefined) this.#leads(target);
+    const slots = this.#source.insn[this.slot + 1] === SECOND_SLOT ? 2 : 1;
+    copySlots(this.#source, this.slot, this.slot + slots, this.code, this.length);
     this.length += slots;
   }
 
   jump(insn: Insn, dst: number, src: number, imm: number): void {
-    this.jumps.push(this.length);
-    this.targets.push(jumpTarget(this.#code, this.#current) ?? LEADS_NOWHERE);
+    this.#leads(jumpTarget(this.#source, this.slot) ?? LEADS_NOWHERE);
     this.emit(insn, dst, src, 0, imm);
   }
 
-  /** Notes that the copy of an old slot leads where the slot leads. */
-  leads(slot: number, at: number): void {
-    const target = jumpTarget(this.#code, slot) ?? calledFunction(this.#code, slot);
-    if (target === undefined) return;
-    this.jumps.push(at);
+  #leads(target: number): void {
+    this.leaving.push(this.length);
     this.targets.push(target);
   }
 
-  /** Copies what lies before a slot that is to be replaced. */
-  copyTo(slot: number): void {
-    copyRun(this.#code, this.#copied, slot, this.out, this.length);
-    this.length += slot - this.#copied;
-    this.#copied = slot;
-    this.#current = slot;
+  /** Makes room for one more patch. */
+  begin(slot: number): void {
+    this.slot = slot;
+    if (this.length + PATCH_SLOTS_MAX <= this.code.length) return;
+    const grown = emptyBpfCode(this.code.length * 2 + PATCH_SLOTS_MAX);
+    copySlots(this.code, 0, this.length, grown, 0);
+    this.code = grown;
   }
 
-  /** The slots before this one are done. */
-  skipTo(slot: number): void {
-    this.#copied = slot;
-  }
-
-  /** Where a slot that is only copied will stand. */
-  placeOf(slot: number): number {
-    return this.length + slot - this.#copied;
+  end(): void {
+    this.slots.push(this.slot);
+    this.ends.push(this.length);
   }
 }
 
 /**
  * Replaces instructions by sequences and moves the jumps and calls across them, as bpf_patch_insn_single does one at a time
- * (kernel/bpf/core.c, 6.12); here in one go, in time linear in the program. Answers undefined when a jump's distance no longer fits.
+ * (kernel/bpf/core.c, 6.12); here in time linear in the program. Answers undefined when a jump's distance no longer fits.
+ *
+ * 1. Ask what replaces each instruction; where each slot comes to stand follows.
+ * 2. Copy what stays and the patches, with every jump's new distance.
  */
 export function rewriteBpf(code: BpfCode, needs: Uint8Array, rewriter: Rewriter): Rewritten | undefined {
-  let patched = 0;
-  for (let slot = 0; slot < code.length; slot++) if (needs[code.insn[slot] as number] === 1) patched += 1;
-  const startOf = new Int32Array(code.length + 1);
-  if (patched === 0) {
-    for (let slot = 0; slot <= code.length; slot++) startOf[slot] = slot;
-    return { code, startOf };
-  }
-  const builder = new Builder(code, code.length + patched * PATCH_SLOTS_MAX);
-  for (let slot = 0; slot < code.length; slot++) {
-    const at = builder.placeOf(slot);
+  const { length, insn } = code;
+  const startOf = new Int32Array(length + 1);
+  let patches: Patches | undefined;
+  let at = 0;
+  for (let slot = 0; slot < length; slot++) {
     startOf[slot] = at;
-    const insn = code.insn[slot] as number;
-    if (needs[insn] === 1) {
-      builder.copyTo(slot);
-      if (rewriter(code, slot, builder)) {
-        if (code.insn[slot + 1] === SECOND_SLOT) startOf[++slot] = builder.length;
-        builder.skipTo(slot + 1);
-        continue;
-      }
-    }
-    if (LEADS[insn] === 1) builder.leads(slot, at);
+    at += 1;
+    if (needs[insn[slot] as number] === 0) continue;
+    patches ??= new Patches(code, PATCH_SLOTS_MAX + (length >> 1));
+    const before = patches.length;
+    patches.begin(slot);
+    if (!rewriter(code, slot, patches)) continue;
+    patches.end();
+    at += patches.length - before - 1;
+    if (insn[slot + 1] === SECOND_SLOT) startOf[++slot] = at;
   }
-  builder.copyTo(code.length);
-  startOf[code.length] = builder.length;
-  return moveJumps(builder, startOf) ? { code: sliceBpfCode(builder.out, 0, builder.length), startOf } : undefined;
+  startOf[length] = at;
+  if (patches === undefined || patches.slots.length === 0) return { code, startOf };
+  const out = emptyBpfCode(at);
+  return splice(code, patches, startOf, out) ? { code: out, startOf } : undefined;
 }
 
-function moveJumps({ out, jumps, targets }: Builder, startOf: Int32Array): boolean {
-  for (let index = 0; index < jumps.length; index++) {
-    const slot = jumps[index] as number;
-    const distance = (startOf[targets[index] as number] as number) - slot - 1;
-    const insn = ISA[out.insn[slot] as number] as Insn;
-    if (insn.off === 'target') {
-      if (distance !== (distance << 16) >> 16) return false;
-      out.off[slot] = distance;
-    } else out.imm[slot] = distance;
+/** Step 2; false when a distance does not fit. */
+function splice(code: BpfCode, patches: Patches, startOf: Int32Array, out: BpfCode): boolean {
+  const { slots, ends, leaving, targets } = patches;
+  let next = 0;
+  let from = 0;
+  let lead = 0;
+  for (let index = 0; index <= slots.length; index++) {
+    const slot = index < slots.length ? (slots[index] as number) : code.length;
+    if (!copyRun(code, next, slot, out, startOf)) return false;
+    if (index === slots.length) break;
+    const end = ends[index] as number;
+    const at = startOf[slot] as number;
+    copySlots(patches.code, from, end, out, at);
+    for (; lead < leaving.length && (leaving[lead] as number) < end; lead++)
+      if (!setTarget(out, at + (leaving[lead] as number) - from, startOf[targets[lead] as number] as number))
+        return false;
+    from = end;
+    next = slot + (code.insn[slot + 1] === SECOND_SLOT ? 2 : 1);
   }
+  return true;
+}
+
+/** Copies slots [start, end), none of them replaced; false when a distance does not fit. */
+function copyRun(code: BpfCode, start: number, end: number, out: BpfCode, startOf: Int32Array): boolean {
+  const at = startOf[start] as number;
+  copySlots(code, start, end, out, at);
+  const { insn } = code;
+  for (let slot = start; slot < end; slot++) {
+    if (LEADS[insn[slot] as number] === 0) continue;
+    const target = (jumpTarget(code, slot) ?? calledFunction(code, slot)) as number;
+    if (!setTarget(out, at + slot - start, startOf[target] as number)) return false;
+  }
+  return true;
+}
+
+/** Lets the instruction at `slot` lead to `target`, both counted in the new program. */
+function setTarget(out: BpfCode, slot: number, target: number): boolean {
+  const distance = target - slot - 1;
+  if (HAS_OFFSET[out.insn[slot] as number] === 0) out.imm[slot] = distance;
+  else if (distance === (distance << 16) >> 16) out.off[slot] = distance;
+  else return false;
   return true;
 }

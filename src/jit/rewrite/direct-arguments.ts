@@ -7,6 +7,7 @@ import {
   type Insn,
   ISA,
   insnNamed,
+  insnTable,
   jumpTarget,
 } from '../bpf/index.ts';
 import {
@@ -41,7 +42,7 @@ const SIGN_EXTENDED: Readonly<Record<number, Insn>> = {
   16: insnNamed('movsx1664'),
   32: insnNamed('movsx3264'),
 };
-const EVERY = new Uint8Array(ISA.length).fill(1);
+const EVERY = insnTable(() => 1);
 const WORD = 8;
 
 /** Context words that R1 to R5 hold at the entry. */

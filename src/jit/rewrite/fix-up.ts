@@ -1,5 +1,5 @@
 import { err, ok, type Result } from '../../base/index.ts';
-import { BPF_FUNC_TAIL_CALL, BPF_REG_AX, type BpfCode, type Insn, ISA, insnNamed } from '../bpf/index.ts';
+import { BPF_FUNC_TAIL_CALL, BPF_REG_AX, type BpfCode, type Insn, ISA, insnNamed, insnTable } from '../bpf/index.ts';
 import { type Patch, type Rewriter, rewriteBpf } from './code-builder.ts';
 
 const named = (name: string, from: 'imm' | 'reg'): readonly [Insn, Insn] => [
@@ -21,15 +21,20 @@ const TAIL_CALL = insnNamed('tail_call');
 
 type Division = Insn['meaning'] & { readonly kind: 'alu' };
 
-const isDivision = (meaning: Insn['meaning']): meaning is Division =>
-  meaning.kind === 'alu' && ['div', 'mod', 'sdiv', 'smod'].includes(meaning.op);
-const isCmpxchg32 = (meaning: Insn['meaning']): boolean =>
-  meaning.kind === 'atomic' && meaning.op === 'cmpxchg' && meaning.width === 32;
-const isHelperCall = (meaning: Insn['meaning']): boolean => meaning.kind === 'call' && meaning.callee === 'helper';
-
-const NEEDS = Uint8Array.from(ISA, ({ meaning }) =>
-  isDivision(meaning) || isCmpxchg32(meaning) || isHelperCall(meaning) ? 1 : 0,
-);
+/** What may have to be done to an instruction. */
+const [NOTHING, DIVISION, CMPXCHG, CALL] = [0, 1, 2, 3];
+const NEEDS = insnTable(({ meaning }) => {
+  switch (meaning.kind) {
+    case 'alu':
+      return ['div', 'mod', 'sdiv', 'smod'].includes(meaning.op) ? DIVISION : NOTHING;
+    case 'atomic':
+      return meaning.op === 'cmpxchg' && meaning.width === 32 ? CMPXCHG : NOTHING;
+    case 'call':
+      return meaning.callee === 'helper' ? CALL : NOTHING;
+    default:
+      return NOTHING;
+  }
+});
 
 /**
  * What the kernel's verifier does to instructions before the JIT sees them, as far as it keeps the CPU from faulting (do_misc_fixups and
@@ -38,17 +43,18 @@ const NEEDS = Uint8Array.from(ISA, ({ meaning }) =>
  * Divisions by the constant 0, which the verifier refuses and RFC 9669 defines, become what they compute.
  */
 const fixUp: Rewriter = (code, slot, patch) => {
-  const { meaning } = ISA[code.insn[slot] as number] as Insn;
-  if (isHelperCall(meaning)) {
+  const insn = code.insn[slot] as number;
+  if (NEEDS[insn] === CALL) {
     if (code.imm[slot] !== BPF_FUNC_TAIL_CALL) return false;
     patch.emit(TAIL_CALL, 0, 0, 0, 0);
     return true;
   }
-  if (!isDivision(meaning)) {
+  if (NEEDS[insn] === CMPXCHG) {
     patch.keep();
     patch.emit(MOV32, 0, 0, 0, 1);
     return true;
   }
+  const meaning = (ISA[insn] as Insn).meaning as Division;
   return meaning.from === 'imm'
     ? divideByConstant(meaning, code, slot, patch)
     : divideByRegister(meaning, code, slot, patch);

@@ -1,5 +1,5 @@
 import { err, type Fault, ok, type Result } from '../../base/index.ts';
-import { type BpfCode, type Insn, ISA, insnNamed } from '../bpf/index.ts';
+import { type BpfCode, insnNamed, insnTable } from '../bpf/index.ts';
 import { MAP_VALUES_AT, type MapSpec } from '../maps/index.ts';
 
 /** A map as instructions are made to name it. */
@@ -10,6 +10,9 @@ export interface MapReference {
 }
 
 const NUMBER = insnNamed('lddw');
+const MAP = insnNamed('lddw map_idx');
+const MAP_VALUE = insnNamed('lddw map_idx_value');
+const NAMES_MAP = insnTable(({ index }) => Number(index === MAP.index || index === MAP_VALUE.index));
 const SOURCE = 'resolve_pseudo_ldimm64, kernel/bpf/verifier.c (6.12)';
 
 const fault = (index: number, detail: string, errno: Fault['errno'] = 'EINVAL'): Fault => ({
@@ -30,12 +33,8 @@ const fault = (index: number, detail: string, errno: Fault['errno'] = 'EINVAL'):
 export function resolveMaps(code: BpfCode, maps: readonly MapReference[]): Result<BpfCode> {
   let out: BpfCode | undefined;
   for (let slot = 0; slot < code.length; slot++) {
-    const insn = ISA[code.insn[slot] as number];
-    if (insn === undefined) continue;
-    const { meaning } = insn;
-    if (meaning.kind !== 'ld-imm64') continue;
-    const address = addressOf(code, slot, meaning.is, maps);
-    if (address === undefined) continue;
+    if (NAMES_MAP[code.insn[slot] as number] === 0) continue;
+    const address = addressOf(code, slot, maps);
     if (!address.ok) return address;
     out ??= copyOf(code);
     out.insn[slot] = NUMBER.index;
@@ -53,21 +52,13 @@ const copyOf = (code: BpfCode): BpfCode => ({
   imm: code.imm.slice(),
 });
 
-type LoadImmediate = Insn['meaning'] & { readonly kind: 'ld-imm64' };
-
-/** What a reference stands for; undefined for an immediate that is none. */
-function addressOf(
-  code: BpfCode,
-  slot: number,
-  is: LoadImmediate['is'],
-  maps: readonly MapReference[],
-): Result<bigint> | undefined {
-  if (is !== 'map-index' && is !== 'map-index-value') return undefined;
+/** What a reference to a map stands for. */
+function addressOf(code: BpfCode, slot: number, maps: readonly MapReference[]): Result<bigint> {
   const index = code.imm[slot] as number;
   const map = maps[index];
   if (map === undefined) return err(fault(slot, `there is no map ${index} of ${maps.length}`));
   const offset = (code.imm[slot + 1] as number) >>> 0;
-  if (is === 'map-index')
+  if (code.insn[slot] === MAP.index)
     return offset === 0 ? ok(map.address) : err(fault(slot, 'the second half of a reference to a map is 0'));
   const { spec } = map;
   if (spec.type !== 'array' || spec.maxEntries !== 1)

@@ -1,9 +1,9 @@
-import { type BpfCode, type BpfFunction, type Insn, ISA, insnNamed, jumpTarget } from '../bpf/index.ts';
+import { type BpfCode, type BpfFunction, type Insn, ISA, insnNamed, insnTable, jumpTarget } from '../bpf/index.ts';
 import { type Patch, type Rewritten, rewriteBpf } from '../rewrite/code-builder.ts';
 import type { Verification } from './verify.ts';
 
 const JA = insnNamed('ja');
-const EVERY_INSN = Uint8Array.from(ISA, () => 1);
+const EVERY_INSN = insnTable(() => 1);
 
 /** Loads by their place in ISA: the same one that reads 0 where there is no memory. */
 const PROBES: readonly (Insn | undefined)[] = ISA.map(({ name, meaning }) =>
