@@ -16,7 +16,7 @@ import { systemClock } from '../src/base/index.ts';
 import { BUILT_KERNELS, type RulesKernel, type Strictness } from '../src/registry/index.ts';
 import { matrixPage } from './matrix/page.ts';
 import { type Part, type PartResult, runParts } from './matrix/pool.ts';
-import { pairTable, ruleTable, summary } from './matrix/table.ts';
+import { pairTable, ruleTable, shortTable, summary } from './matrix/table.ts';
 import { versionsPage } from './matrix/versions-page.ts';
 
 const pageAt = (name: string): string => fileURLToPath(new URL(`../docs/${name}`, import.meta.url));
@@ -98,7 +98,7 @@ function problemsOf(part: PartResult): readonly string[] {
 }
 
 function print(part: PartResult): void {
-  const tables = part.size === 2 ? [pairTable(part.sets)] : [ruleTable(part.sets)];
+  const tables = part.size === 2 ? [shortTable(part.sets), pairTable(part.sets)] : [ruleTable(part.sets)];
   process.stdout.write(`## ${nameOf(part)}\n\n${summary(part.sets)}\n\n${tables.join('\n\n')}\n\n`);
 }
 

@@ -1,5 +1,9 @@
 import { KERNEL_UNSETTLED } from '../../src/registry/index.ts';
+import type { OwnerGroup } from './owners.ts';
 import type { SetResult } from './run.ts';
+
+/** They are elsewhere, or have the entry to themselves. */
+const NOT_AT_ENTRY: ReadonlySet<OwnerGroup> = new Set(['body', 'breakpoint', 'static']);
 
 /** In a cell: Linux leaves bytes behind when these two leave. */
 const LEAK_MARK = ' †';
@@ -28,6 +32,15 @@ export function unavailable(pairs: readonly SetResult[]): ReadonlyMap<string, st
     if (!firsts.has(name) && last.rule !== undefined) found.set(name, last.rule);
   }
   return found;
+}
+
+/** One owner of each group that meets others at a function entry, as the README shows it. */
+export function shortTable(pairs: readonly SetResult[]): string {
+  const shown = new Map<OwnerGroup, string>();
+  for (const { owners } of pairs)
+    for (const { group, name } of owners) if (!NOT_AT_ENTRY.has(group) && !shown.has(group)) shown.set(group, name);
+  const names = new Set(shown.values());
+  return pairTable(pairs.filter(({ owners }) => owners.every(({ name }) => names.has(name))));
 }
 
 /** The verdict of the second (column) after the first (row), as Markdown. */

@@ -5,11 +5,12 @@
  * `npm run matrix -- --kernel all --triples` runs all of them.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { type Lab, makeLab } from '../../scripts/matrix/lab.ts';
 import type { OwnerGroup } from '../../scripts/matrix/owners.ts';
 import { runSets, type SetResult } from '../../scripts/matrix/run.ts';
-import { pairTable, summary } from '../../scripts/matrix/table.ts';
+import { pairTable, shortTable, summary } from '../../scripts/matrix/table.ts';
 import { seededPrng } from '../../src/base/index.ts';
 import type { KernelImage } from '../../src/image/index.ts';
 import { NOP5 } from '../../src/insn/index.ts';
@@ -219,6 +220,12 @@ describe('the matrix of owner kinds', () => {
       checkPairs(await kernelImage(older.path), strictness, [...WITHOUT_FPROBE, 'fmod_ret']),
     );
   }
+
+  it('is in the README as it is printed', async () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const table = shortTable([...runSets(makeLab(await builtinImage(), 'safe'), 2)]);
+    assert.ok(readme.includes(table), table);
+  });
 
   it('is not fooled: a stray byte and a missing one are found', async () => {
     const lab = makeLab(await builtinImage(), 'safe');
