@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { hostileRun } from '../test/chaos/hostile-run.ts';
 import { type KillTotals, killRounds } from '../test/chaos/kill-nine.ts';
+import { quantile } from '../test/chaos/neighbour.ts';
 import { type ServiceProcess, startProcess } from '../test/chaos/service-process.ts';
 import { soak, soakFindings } from '../test/chaos/soak.ts';
 
@@ -38,9 +39,14 @@ function done(text: string): void {
   process.stdout.write(`${process.stdout.isTTY ? '\n' : ''}${text}\n`);
 }
 
+/** p50 / p99 / max. */
+const spread = (values: readonly number[]): string =>
+  [0.5, 0.99, 1].map((q) => Math.round(quantile(values, q))).join(' / ');
+
 const summary = (totals: KillTotals): string =>
   `${totals.rounds} kills, ${totals.acknowledged} acknowledged changes, ${totals.repeated} repeated after a crash, ` +
-  `ready in ${Math.round(totals.readyMsMax)} ms at most, recovery ${totals.recoveryMsMax} ms at most (${totals.replayedMax} commands)`;
+  `${totals.compared} times list and audit as clients were told; p50 / p99 / max: ready ${spread(totals.readyMs)} ms, ` +
+  `recovery ${spread(totals.recoveryMs)} ms, commands run again ${spread(totals.replayed)}`;
 
 async function kill(): Promise<void> {
   const [rounds, clients] = [Number(values.rounds), Number(values.clients)];

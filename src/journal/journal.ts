@@ -27,6 +27,8 @@ export interface JournalOptions {
   readonly snapshots: readonly number[];
   /** Snapshots that are kept; records behind the oldest of them are, too. */
   readonly snapshotsKept: number;
+  /** Records between two snapshots that are kept; one that comes sooner takes the place of the one before it. */
+  readonly snapshotsApart?: number;
   readonly onFlush?: (flushMs: number, records: number) => void;
   /** Everything up to this record is on disk. Called before the tickets resolve. */
   readonly onDurable?: (number: number) => void;
@@ -142,17 +144,22 @@ export class Journal {
       : undefined;
   }
 
+  #keptWith(number: number): readonly number[] {
+    const { snapshotsKept, snapshotsApart = 0 } = this.#options;
+    const [before = 0, newest = 0] = this.#snapshots.slice(-2);
+    const isReplaced = this.#snapshots.length > 1 && newest - before < snapshotsApart;
+    return [...(isReplaced ? this.#snapshots.slice(0, -1) : this.#snapshots), number].slice(-snapshotsKept);
+  }
+
   async #commit(
     group: readonly Pending[],
     snapshot: { readonly number: number; readonly value: Uint8Array } | undefined,
   ): Promise<boolean> {
-    const kept =
-      snapshot === undefined
-        ? this.#snapshots
-        : [...this.#snapshots, snapshot.number].slice(-this.#options.snapshotsKept);
+    const kept = snapshot === undefined ? this.#snapshots : this.#keptWith(snapshot.number);
+    const gone = this.#snapshots.filter((each) => each > 0 && !kept.includes(each));
     const startUs = this.#clock.monotonicUs();
     try {
-      await this.#store.commit(batchOf(group, snapshot, kept));
+      await this.#store.commit(batchOf(group, snapshot, { kept, gone }));
     } catch (error) {
       this.#fail(writeFault(error));
       return false;
@@ -184,14 +191,13 @@ export class Journal {
 function batchOf(
   group: readonly Pending[],
   snapshot: { readonly number: number; readonly value: Uint8Array } | undefined,
-  kept: readonly number[],
+  { kept, gone }: { readonly kept: readonly number[]; readonly gone: readonly number[] },
 ): StoreBatch {
   const records = group.map(({ number, value }) => ({ key: recordKey(number), value }));
   if (snapshot === undefined) return { puts: records };
-  const oldest = kept[0] ?? snapshot.number;
   return {
     puts: [...records, { key: snapshotKey(snapshot.number), value: snapshot.value }],
-    dropRecordsBelow: oldest + 1,
-    dropSnapshotsBelow: oldest,
+    removes: gone.map(snapshotKey),
+    dropRecordsBelow: (kept[0] ?? snapshot.number) + 1,
   };
 }

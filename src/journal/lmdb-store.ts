@@ -58,14 +58,9 @@ export async function openLmdbStore(
 function write(db: RootDatabase<Uint8Array, Key>, batch: StoreBatch): void {
   for (const { key, value } of batch.puts) void db.put(lmdbKey(key), Buffer.from(value));
   for (const key of batch.removes ?? []) void db.remove(lmdbKey(key));
-  for (const [kind, below] of [
-    ['record', batch.dropRecordsBelow],
-    ['snapshot', batch.dropSnapshotsBelow],
-  ] as const) {
-    if (below === undefined) continue;
-    const keys = [...db.getKeys({ start: [kind, 0], end: [kind, below] })];
-    for (const key of keys) void db.remove(key);
-  }
+  if (batch.dropRecordsBelow === undefined) return;
+  const dropped = [...db.getKeys({ start: ['record', 0], end: ['record', batch.dropRecordsBelow] })];
+  for (const key of dropped) void db.remove(key);
 }
 
 /** What the system said. LMDB tells of a write that came out short as EIO; when no block is free, that is what it was. */

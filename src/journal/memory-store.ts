@@ -72,10 +72,7 @@ export class MemoryStore implements JournalStore {
     this.#commits.push(batch);
     for (const { key, value } of batch.puts) this.#entries.set(name(key), { key, value });
     for (const key of batch.removes ?? []) this.#entries.delete(name(key));
-    for (const [id, { key }] of this.#entries) {
-      const below =
-        key.kind === 'record' ? batch.dropRecordsBelow : key.kind === 'snapshot' ? batch.dropSnapshotsBelow : 0;
-      if (key.kind !== 'meta' && key.number < (below ?? 0)) this.#entries.delete(id);
-    }
+    for (const [id, { key }] of this.#entries)
+      if (key.kind === 'record' && key.number < (batch.dropRecordsBelow ?? 0)) this.#entries.delete(id);
   }
 }

@@ -104,6 +104,7 @@ export async function openJournal(options: {
   readonly identity: JournalIdentity;
   readonly clock: Clock;
   readonly snapshotsKept: number;
+  readonly snapshotsApart?: number;
   readonly onFlush?: (flushMs: number, records: number) => void;
   readonly onDurable?: (number: number) => void;
 }): Promise<Result<OpenedJournal>> {

@@ -9,9 +9,8 @@ export type StoreKey =
 export interface StoreBatch {
   readonly puts: readonly { readonly key: StoreKey; readonly value: Uint8Array }[];
   readonly removes?: readonly StoreKey[];
-  /** Records and snapshots with a number below are dropped. */
+  /** Records with a number below are dropped. */
   readonly dropRecordsBelow?: number;
-  readonly dropSnapshotsBelow?: number;
 }
 
 export interface JournalStore {

@@ -8,6 +8,7 @@ import { BodySyntaxError, installNotFound, onClientError, onError } from './erro
 import { createEventHub, type EventLimits } from './event-hub.ts';
 import { installGuards } from './guards.ts';
 import { hashRequest, installIdempotency } from './idempotency-hooks.ts';
+import { compileOnFirstUse } from './lazy-schemas.ts';
 import { createLimiter, type RequestLimits } from './limits.ts';
 import { roomLogger } from './logging.ts';
 import { createMetrics } from './metrics.ts';
@@ -76,6 +77,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
     requestTimeout: ARRIVAL_MS.request,
     routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
     ajv: {
+      plugins: [compileOnFirstUse],
       customOptions: {
         removeAdditional: false,
         coerceTypes: false,

@@ -23,10 +23,14 @@ export interface KillOptions {
 export interface KillTotals {
   rounds: number;
   acknowledged: number;
-  readyMsMax: number;
-  recoveryMsMax: number;
-  replayedMax: number;
+  /** Requests that had no answer when the process died, sent again afterwards. */
   repeated: number;
+  /** Restarts whose list and audit were compared. */
+  compared: number;
+  /** Of each restart: from spawning to ready, the recovery in it, and the commands that it ran again. */
+  readonly readyMs: number[];
+  readonly recoveryMs: number[];
+  readonly replayed: number[];
 }
 
 const FUNCTIONS = ['tcp_set_state', 'vfs_read', 'do_mmap', 'schedule', 'bpf_modify_return_test', 'security_file_open'];
@@ -117,21 +121,21 @@ async function client(load: Load, name: string, random: Prng): Promise<void> {
   }
 }
 
-/** Repeats what was never answered, then compares. */
+/** Repeats what was never answered, all of it at once as clients would, then compares. */
 async function settle(service: ServiceProcess, oracle: Oracle, totals: KillTotals): Promise<void> {
   const { address } = service;
-  for (const wish of [...oracle.unansweredAttaches]) {
-    totals.repeated += 1;
-    await send(address, oracle, wish);
-  }
-  for (const id of [...oracle.unansweredDetaches]) {
-    totals.repeated += 1;
-    await leave(address, oracle, oracle.attached.get(id)?.client ?? 'auditor', id);
-  }
+  totals.repeated += oracle.unansweredAttaches.size + oracle.unansweredDetaches.size;
+  await Promise.all([
+    ...[...oracle.unansweredAttaches].map((wish) => send(address, oracle, wish)),
+    ...[...oracle.unansweredDetaches].map((id) =>
+      leave(address, oracle, oracle.attached.get(id)?.client ?? 'auditor', id),
+    ),
+  ]);
   const listed = await ask(address, 'auditor', 'GET', '/v1/attachments?limit=1000');
   oracle.check(listed.body.items ?? []);
   const audit = await ask(address, 'auditor', 'GET', '/v1/audit');
   assert.deepEqual(audit.body.orphans, [], 'bytes that nobody accounts for');
+  totals.compared += 1;
 }
 
 /** Throws what was found, with the line that replays it. */
@@ -143,10 +147,11 @@ export async function killRounds(options: KillOptions): Promise<KillTotals> {
   const totals: KillTotals = {
     rounds: 0,
     acknowledged: 0,
-    readyMsMax: 0,
-    recoveryMsMax: 0,
-    replayedMax: 0,
     repeated: 0,
+    compared: 0,
+    readyMs: [],
+    recoveryMs: [],
+    replayed: [],
   };
   const oracle = new Oracle();
   let service: ServiceProcess | undefined;
@@ -182,7 +187,7 @@ export async function killRounds(options: KillOptions): Promise<KillTotals> {
 }
 
 function note(totals: KillTotals, { readyMs, recoveryMs, replayed }: ServiceProcess): void {
-  totals.readyMsMax = Math.max(totals.readyMsMax, readyMs);
-  totals.recoveryMsMax = Math.max(totals.recoveryMsMax, recoveryMs);
-  totals.replayedMax = Math.max(totals.replayedMax, replayed);
+  totals.readyMs.push(readyMs);
+  totals.recoveryMs.push(recoveryMs);
+  totals.replayed.push(replayed);
 }

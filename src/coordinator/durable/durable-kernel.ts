@@ -10,6 +10,12 @@ import type { PastKernels } from './past-kernels.ts';
 /** Records between two snapshots: what a recovery runs again at most. */
 export const SNAPSHOT_EVERY = 500;
 
+/** Time that the commands since the last snapshot took: running them again, in a process that is still cold, takes a few times as long. */
+const REPLAY_MS_MAX = 75;
+
+/** A snapshot of much takes long itself: it waits until the commands took so many times as long. */
+const SNAPSHOT_SHARE = 5;
+
 /** What was under way when the disk failed is no more than what clients have in flight. */
 const LATE_MAX = 10_000;
 
@@ -26,6 +32,9 @@ export class DurableKernel implements KernelJournal {
   readonly #late = new Map<string, { readonly number: number; readonly hash: string; readonly value: unknown }>();
   readonly #snapshotEvery: number;
   #snapshotAt: number;
+  #snapshotMs = 0;
+  /** How long text_mutex was held since the last snapshot. */
+  #heldMs: number;
 
   constructor(
     kernel: Kernel,
@@ -33,6 +42,8 @@ export class DurableKernel implements KernelJournal {
     options: {
       readonly answers: readonly RecoveredAnswer[];
       readonly past: PastKernels;
+      /** What recovery took. */
+      readonly replayMs: number;
       readonly snapshotEvery?: number;
     },
   ) {
@@ -42,6 +53,13 @@ export class DurableKernel implements KernelJournal {
     this.#kernel = kernel;
     this.#journal = journal;
     this.#snapshotAt = journal.lastSnapshot;
+    this.#heldMs = options.replayMs;
+    kernel.mutexListeners.add({
+      onAcquired: () => undefined,
+      onReleased: (holdMs) => {
+        this.#heldMs += holdMs;
+      },
+    });
     kernel.useJournal(this);
   }
 
@@ -58,7 +76,7 @@ export class DurableKernel implements KernelJournal {
       void ticket.then((written) => {
         if (!written.ok && this.#late.size < LATE_MAX) this.#late.set(answered.scope, { number, ...answered });
       });
-    if (this.#journal.appended - this.#snapshotAt >= this.#snapshotEvery) this.snapshot();
+    if (this.#isSnapshotDue()) this.snapshot();
     return ticket;
   }
 
@@ -75,8 +93,18 @@ export class DurableKernel implements KernelJournal {
 
   /** To be called between two commands. */
   snapshot(): void {
+    const { clock } = this.#kernel;
+    const startUs = clock.monotonicUs();
     this.#snapshotAt = this.#journal.appended;
     this.#journal.snapshot(takeSnapshot(this.#kernel));
+    this.#snapshotMs = (clock.monotonicUs() - startUs) / 1000;
+    // The hold that this snapshot is taken in is counted when it ends; its own time is nothing to run again.
+    this.#heldMs = -this.#snapshotMs;
+  }
+
+  #isSnapshotDue(): boolean {
+    if (this.#journal.appended - this.#snapshotAt >= this.#snapshotEvery) return true;
+    return this.#heldMs >= Math.max(REPLAY_MS_MAX, SNAPSHOT_SHARE * this.#snapshotMs);
   }
 
   /** Everything up to this record is on disk: its events may be seen. */

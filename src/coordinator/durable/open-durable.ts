@@ -4,7 +4,7 @@ import { type JournalIdentity, type JournalStore, openJournal, openJournalFolder
 import { coordinatorOf } from '../create-coordinator.ts';
 import { Kernel, type KernelOptions } from '../kernel.ts';
 import type { Coordinator } from '../service.ts';
-import { DurableKernel } from './durable-kernel.ts';
+import { DurableKernel, SNAPSHOT_EVERY } from './durable-kernel.ts';
 import { recordedAnswers } from './kernel-entry.ts';
 import { PastKernels } from './past-kernels.ts';
 import { type Recovery, recover } from './recover.ts';
@@ -42,6 +42,7 @@ export async function openDurable(options: DurableOptions): Promise<Result<Opene
     clock,
     identity: identityOf(image, options),
     snapshotsKept: SNAPSHOTS_KEPT,
+    snapshotsApart: options.snapshotEvery ?? SNAPSHOT_EVERY,
     ...(onFlush === undefined ? {} : { onFlush }),
     onDurable: (number) => durable?.onDurable(number),
   });
@@ -51,6 +52,7 @@ export async function openDurable(options: DurableOptions): Promise<Result<Opene
   if (!recovery.ok) return recovery;
   durable = new DurableKernel(kernel, opened.value.journal, {
     answers: recordedAnswers(opened.value.contents),
+    replayMs: recovery.value.recoveryMs,
     past: new PastKernels(options, store, opened.value.journal),
     ...(options.snapshotEvery === undefined ? {} : { snapshotEvery: options.snapshotEvery }),
   });
