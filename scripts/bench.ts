@@ -13,7 +13,7 @@ if (unknown.length > 0) {
   process.exitCode = 2;
 } else {
   process.exitCode = await runSteps([
-    { name: 'build', command: ['npx', '--no-install', 'tsc', '-p', 'tsconfig.build.json'] },
+    { name: 'build', command: ['npm', 'run', '-s', 'build'] },
     ...(wanted.length > 0 ? wanted : all).map((name) => ({ name, command: node(`bench/${name}.ts`) })),
   ]);
 }

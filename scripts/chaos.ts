@@ -2,6 +2,7 @@
  * Long runs of what test/chaos runs shortly. Ctrl-C ends cleanly.
  *
  *   npm run chaos -- kill    [--rounds 1000] [--clients 32] [--seed N]
+ *   npm run chaos -- restart [--rounds 100]  [--clients 32] [--seed N]
  *   npm run chaos -- soak    [--seconds 3600] [--seed N]
  *   npm run chaos -- hostile [--requests 20000] [--seed N]
  */
@@ -12,13 +13,14 @@ import { parseArgs } from 'node:util';
 import { hostileRun } from '../test/chaos/hostile-run.ts';
 import { type KillTotals, killRounds } from '../test/chaos/kill-nine.ts';
 import { quantile } from '../test/chaos/neighbour.ts';
+import { type RestartTotals, restartRounds } from '../test/chaos/restarts.ts';
 import { type ServiceProcess, startProcess } from '../test/chaos/service-process.ts';
 import { soak, soakFindings } from '../test/chaos/soak.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    rounds: { type: 'string', default: '1000' },
+    rounds: { type: 'string' },
     clients: { type: 'string', default: '32' },
     seconds: { type: 'string', default: '3600' },
     requests: { type: 'string', default: '20000' },
@@ -49,7 +51,7 @@ const summary = (totals: KillTotals): string =>
   `recovery ${spread(totals.recoveryMs)} ms, commands run again ${spread(totals.replayed)}`;
 
 async function kill(): Promise<void> {
-  const [rounds, clients] = [Number(values.rounds), Number(values.clients)];
+  const [rounds, clients] = [Number(values.rounds ?? 1000), Number(values.clients)];
   process.stdout.write(`kill: ${rounds} rounds, ${clients} clients, seed ${seed}\n`);
   const totals = await killRounds({
     seed,
@@ -59,6 +61,24 @@ async function kill(): Promise<void> {
     onRound: (round, soFar) => progress(`${round + 1}/${rounds}: ${summary(soFar)}`, (round + 1) % 50 === 0),
   });
   done(`${summary(totals)}\nnothing lost, nothing twice`);
+}
+
+const restartSummary = (totals: RestartTotals): string =>
+  `${totals.rounds} restarts, ${totals.acknowledged} acknowledged changes, ${totals.refused} refused with 503, ` +
+  `${totals.notConnected} not connected, ${totals.cut} cut, ${totals.events} events read; p50 / p99 / max: stop ${spread(totals.stopMs)} ms, ` +
+  `ready ${spread(totals.readyMs)} ms; ${totals.replayed} commands run again`;
+
+async function restart(): Promise<void> {
+  const [rounds, clients] = [Number(values.rounds ?? 100), Number(values.clients)];
+  process.stdout.write(`restart: ${rounds} rounds, ${clients} clients, seed ${seed}\n`);
+  const totals = await restartRounds({
+    seed,
+    rounds,
+    clients,
+    signal: interrupted.signal,
+    onRound: (round, soFar) => progress(`${round + 1}/${rounds}: ${restartSummary(soFar)}`, (round + 1) % 10 === 0),
+  });
+  done(`${restartSummary(totals)}\nnothing lost, nothing twice, no event missed`);
 }
 
 /** A service over a folder that goes with it. */
@@ -110,13 +130,13 @@ const runHostile = (): Promise<void> =>
     done(`${JSON.stringify(totals.byStatus)}; ${p99(totals.idleP99Ms, totals.besideP99Ms)}\nno 5xx, nothing changed`);
   });
 
-const RUNS: Readonly<Record<string, () => Promise<void>>> = { kill, soak: runSoak, hostile: runHostile };
+const RUNS: Readonly<Record<string, () => Promise<void>>> = { kill, restart, soak: runSoak, hostile: runHostile };
 
 const run = RUNS[positionals[0] ?? ''];
-const numbers = [values.rounds, values.clients, values.seconds, values.requests, values.seed];
+const numbers = [values.rounds ?? '0', values.clients, values.seconds, values.requests, values.seed];
 if (run === undefined || numbers.some((text) => !/^\d+$/.test(text))) {
   process.stderr.write(
-    'usage: npm run chaos -- kill|soak|hostile [--rounds N] [--clients N] [--seconds N] [--requests N] [--seed N]\n',
+    'usage: npm run chaos -- kill|restart|soak|hostile [--rounds N] [--clients N] [--seconds N] [--requests N] [--seed N]\n',
   );
   process.exitCode = 2;
 } else {

@@ -20,7 +20,7 @@ function rank(folder: string): number {
 
 const steps: readonly Step[] = [
   ...QUICK,
-  { name: 'build', command: ['npx', '--no-install', 'tsc', '-p', 'tsconfig.build.json'] },
+  { name: 'build', command: ['npm', 'run', '-s', 'build'] },
   ...folders.map((folder) => ({ name: `test/${folder}`, command: node('scripts/test.ts', `test/${folder}`) })),
 ];
 

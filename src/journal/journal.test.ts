@@ -123,6 +123,27 @@ describe('the journal', () => {
     assert.equal(again.journal.appended, 13);
   });
 
+  it('keeps snapshots apart: one that comes sooner takes the place of the newest', async () => {
+    const store = new MemoryStore();
+    const options = { store, identity: IDENTITY, clock: new ManualClock(), snapshotsKept: 3, snapshotsApart: 4 };
+    const result = await openJournal(options);
+    assert.ok(result.ok);
+    const { journal } = result.value;
+    const kept: number[][] = [];
+    for (let n = 1; n <= 12; n++) {
+      await journal.append({ n });
+      if (n % 2 !== 0) continue;
+      journal.snapshot({ n });
+      await journal.drain();
+      kept.push(numbers(store, 'snapshot'));
+    }
+    assert.deepEqual(kept, [[2], [4], [4, 6], [4, 8], [4, 8, 10], [4, 8, 12]]);
+    assert.deepEqual(numbers(store, 'record'), [5, 6, 7, 8, 9, 10, 11, 12]);
+    const again = await openJournal(options);
+    assert.ok(again.ok);
+    assert.deepEqual(again.value.contents.snapshots.at(-1), { number: 12, value: { n: 12 } });
+  });
+
   it('refuses a journal that is damaged, saying where', async () => {
     const make = async () => {
       const store = new MemoryStore();

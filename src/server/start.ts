@@ -35,6 +35,8 @@ export interface RunningService {
 
 export const STOP_MS_MAX = 4500;
 const DRAIN_MS_MAX = 3000;
+/** How long whoever comes is still told that the service stops: a connection closed at once would cut off the request that is on its way. */
+const FAREWELL_MS = 250;
 
 /** Throws {@link ListenError} when the address cannot or must not be listened on. */
 export async function startService(options: StartOptions): Promise<RunningService> {
@@ -122,17 +124,20 @@ interface Stoppable {
   readonly inFlight: InFlight;
 }
 
+const pause = (clock: Clock, ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
+
 /** Resolves after `ms` at the latest; keeps the process alive until then. */
 const within = (clock: Clock, ms: number, work: Promise<unknown>): Promise<unknown> =>
-  Promise.race([work, new Promise<void>((resolve) => clock.after(ms, resolve))]);
+  Promise.race([work, pause(clock, ms)]);
 
 function stopper({ app, state, clock, log, inFlight }: Stoppable): (reason: string) => Promise<void> {
   const stopInOrder = async (): Promise<void> => {
     state.setStopping();
     app.services.events.stop();
+    await pause(clock, FAREWELL_MS);
     // Fastify's close would wait for every keep-alive connection; it runs on while the rest is brought to its end.
     const closed = app.close();
-    await within(clock, DRAIN_MS_MAX, inFlight.idle());
+    await within(clock, DRAIN_MS_MAX - FAREWELL_MS, inFlight.idle());
     await state.coordinator()?.close();
     // Answers are out: what is left are idle connections, and readers that no longer read.
     app.server.closeIdleConnections();

@@ -9,7 +9,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Prng, seededPrng } from '../../src/base/index.ts';
-import { Oracle, type Wish } from './oracle.ts';
+import { anyBody, ask, HELD_MAX, leave, pick, send } from './client-load.ts';
+import { Oracle } from './oracle.ts';
 import { type ServiceProcess, startProcess } from './service-process.ts';
 
 export interface KillOptions {
@@ -33,68 +34,7 @@ export interface KillTotals {
   readonly replayed: number[];
 }
 
-const FUNCTIONS = ['tcp_set_state', 'vfs_read', 'do_mmap', 'schedule', 'bpf_modify_return_test', 'security_file_open'];
-const HELD_MAX = 4;
 const KILL_AFTER_MS = { min: 5, max: 250 };
-
-const pick = <T>(random: Prng, all: readonly T[]): T => all[random.below(all.length)] as T;
-
-function anyBody(random: Prng): Wish['body'] {
-  const target = pick(random, FUNCTIONS);
-  switch (random.below(7)) {
-    case 0:
-      return { kind: 'kprobe', target };
-    case 1:
-      return { kind: 'kretprobe', target };
-    case 2:
-      return { kind: 'ftrace', target, options: { saveRegs: true } };
-    case 3:
-      return { kind: 'ftrace', target, options: { ipmodify: true } };
-    case 4:
-      return { kind: 'fexit', target };
-    case 5:
-      return { kind: 'livepatch', target };
-    default:
-      return { kind: 'fentry', target };
-  }
-}
-
-interface Answer {
-  readonly status: number;
-  readonly body: {
-    readonly id?: string;
-    readonly items?: readonly { readonly id: string }[];
-    readonly orphans?: readonly unknown[];
-  };
-}
-
-async function ask(address: string, client: string, method: string, path: string, wish?: Wish): Promise<Answer> {
-  const response = await fetch(`${address}${path}`, {
-    method,
-    headers: {
-      'x-ktextd-client': client,
-      ...(wish === undefined ? {} : { 'content-type': 'application/json', 'idempotency-key': wish.key }),
-    },
-    ...(wish === undefined ? {} : { body: JSON.stringify(wish.body) }),
-  });
-  return { status: response.status, body: (await response.json()) as Answer['body'] };
-}
-
-/** Sends an attach; an answer that never comes leaves it unanswered. 503 says "not acknowledged" without saying what became of it. */
-async function send(address: string, oracle: Oracle, wish: Wish): Promise<void> {
-  oracle.unansweredAttaches.add(wish);
-  const { status, body } = await ask(address, wish.client, 'POST', '/v1/attachments', wish);
-  if (status === 503) return;
-  assert.ok(status === 201 || (status >= 400 && status < 500), `${status} ${JSON.stringify(body)}`);
-  oracle.attachAnswered(wish, status === 201 ? body.id : undefined);
-}
-
-async function leave(address: string, oracle: Oracle, client: string, id: string): Promise<void> {
-  oracle.unansweredDetaches.add(id);
-  const { status } = await ask(address, client, 'DELETE', `/v1/attachments/${id}`);
-  if (status === 200 || status === 404) oracle.detachAnswered(id);
-  else if (status !== 503) oracle.unansweredDetaches.delete(id);
-}
 
 interface Load {
   readonly address: string;
