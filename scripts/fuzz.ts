@@ -2,12 +2,16 @@
 import { fuzzCpu } from '../test/cpu/fuzz.ts';
 import { fuzzImage } from '../test/image/fuzz.ts';
 import { fuzzBpf } from '../test/jit/fuzz/fuzz.ts';
+import { fuzzObjects } from '../test/jit/fuzz/object.ts';
+import { fuzzVerifier } from '../test/jit/fuzz/verifier.ts';
 
 const FUZZERS: Readonly<Record<string, (options: { readonly seed: number; readonly runs: number }) => Promise<void>>> =
   {
     bpf: fuzzBpf,
     cpu: fuzzCpu,
     image: fuzzImage,
+    object: fuzzObjects,
+    verifier: fuzzVerifier,
   };
 
 const [name = '', seed = String(Date.now() % 0x1_0000_0000), runs = '1000'] = process.argv.slice(2);

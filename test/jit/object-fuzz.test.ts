@@ -1,59 +1,15 @@
-/** Damaged objects: programs, or one line that names section and offset; within bounds of time and memory; never an exception. */
+/** Damaged objects, a short round of the fuzzer. */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import { BPF_INSNS_MAX, loadBpfObject, type ObjectKernel } from '../../src/jit/index.ts';
-import { RULES } from '../../src/registry/index.ts';
-import { type Base, fuzzImage, hotRanges } from '../image/fuzz.ts';
-import { OBJECT_NAMES, objectBytes, objectKernel } from '../support/bpf-objects.ts';
+import type { ObjectKernel } from '../../src/jit/index.ts';
+import { fuzzImage } from '../image/fuzz.ts';
+import { objectKernel } from '../support/bpf-objects.ts';
 import { builtinImage } from '../support/images.ts';
+import { OBJECT_BASES as bases, objectReplay, readHostile } from './fuzz/object.ts';
 
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20261125);
 const RUNS = Number(process.env['KTEXTD_RUNS'] ?? 4_000);
-const REPLAY = `FUZZ_SEED=${SEED} KTEXTD_RUNS=${RUNS} npx tsx scripts/test.ts test/jit/object-fuzz.test.ts`;
-const LIMIT_MS = 5_000;
-const LIMIT_BYTES = 300 << 20;
-const DETAIL_MAX = 5_000;
-
-const bases: readonly Base[] = OBJECT_NAMES.map((name) => {
-  const elf = objectBytes(name);
-  return { name, elf, wrap: (bytes) => bytes, hot: hotRanges(elf) };
-});
-
-interface Outcomes {
-  linked: number;
-  refused: number;
-}
-
-/** The property, for one damaged object. */
-function readHostile(bytes: Uint8Array, kernel: ObjectKernel, outcomes: Outcomes): void {
-  const before = process.memoryUsage().rss;
-  const start = performance.now();
-  const faults = [];
-  const object = loadBpfObject({ bytes, name: 'hostile', kernel });
-  if (object.ok)
-    for (const program of object.value.programs) {
-      const linked = object.value.link(program);
-      if (linked.ok) {
-        outcomes.linked++;
-        const slots = linked.value.bytecode.length / 8;
-        assert.ok(Number.isInteger(slots) && slots <= BPF_INSNS_MAX);
-        for (const { start } of linked.value.functions) assert.ok(start < slots);
-        for (const { slot } of linked.value.lines) assert.ok(slot < slots);
-        for (const map of linked.value.mapIndices) assert.ok(object.value.maps[map] !== undefined);
-      } else faults.push(linked.fault);
-    }
-  else faults.push(object.fault);
-  for (const { rule, detail } of faults) {
-    outcomes.refused++;
-    assert.ok(rule.startsWith('bpf.object.') && RULES.has(rule), `${rule}: ${detail}`);
-    assert.ok(detail.length < DETAIL_MAX && !/[\n\r]/.test(detail), `not one line of text: ${detail}`);
-    if (rule === 'bpf.object.malformed') assert.match(detail, /at offset 0x[0-9a-f]+: /);
-  }
-  const tookMs = performance.now() - start;
-  if (tookMs > LIMIT_MS) throw new Error(`took ${Math.round(tookMs)} ms`);
-  const grew = process.memoryUsage().rss - before;
-  if (grew > LIMIT_BYTES) throw new Error(`memory grew by ${grew} bytes`);
-}
+const REPLAY = objectReplay({ seed: SEED, runs: RUNS });
 
 describe('damaged objects', () => {
   let kernel: ObjectKernel;
