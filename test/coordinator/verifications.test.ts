@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Clock, ManualClock, systemClock } from '../base/index.ts';
-import type { VerificationJob } from '../registry/index.ts';
-import { Verifications } from './verifications.ts';
+import { type Clock, ManualClock, systemClock } from '../../src/base/index.ts';
+import { Verifications } from '../../src/coordinator/verifications.ts';
+import type { VerificationJob } from '../../src/registry/index.ts';
 
 /** `r0 = 0; exit` */
 const JOB: VerificationJob = { type: 'fentry', bytecode: 'b7000000000000009500000000000000', maps: [] };
