@@ -10,6 +10,7 @@ import { attach, detach, setEnabled } from './commands.ts';
 import type { DurableKernel } from './durable/durable-kernel.ts';
 import type { EventLog } from './event-log.ts';
 import { Explorations, explorationCalls } from './explorations.ts';
+import { faultCalls } from './faults/fault-calls.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { kernelsView, ruleView } from './kernels.ts';
 import { startOptimizer, waitForKprobeOptimizer } from './kprobe-optimizer.ts';
@@ -181,8 +182,10 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     ...explorationCalls(explorations),
     ...workloadCalls(workloads),
     callTotals: () => kernel.counters.totals(),
+    ...faultCalls(kernel),
     waitForKprobeOptimizer: () => waitForKprobeOptimizer(kernel),
     close: async () => {
+      kernel.faults?.clear();
       for (const stop of stopWorkers) stop();
       await explorations.close();
       await waitForKprobeOptimizer(kernel);

@@ -38,12 +38,15 @@ export class EventLog {
     return event;
   }
 
-  /** Runs `body`; what it appends is returned and left unpublished. */
+  /** Runs `body`; what it appends is returned and left unpublished. When it throws, nothing was appended. */
   collect<T>(body: () => T): { readonly value: T; readonly events: readonly ServiceEvent[] } {
     const events: ServiceEvent[] = [];
     this.#collecting = events;
     try {
       return { value: body(), events };
+    } catch (error) {
+      this.#forget(events.length);
+      throw error;
     } finally {
       this.#collecting = undefined;
     }
@@ -78,6 +81,12 @@ export class EventLog {
   onEvent(listener: (event: ServiceEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** The newest so many; nobody has seen them, and their numbers are given again. */
+  #forget(count: number): void {
+    this.#events.splice(this.#events.length - count, count);
+    this.#last -= count;
   }
 
   #keep(event: ServiceEvent): void {

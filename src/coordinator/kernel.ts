@@ -24,11 +24,19 @@ import {
   withRulesOf,
   worldOf,
 } from '../registry/index.ts';
-import { KernelText, type PokeMachine, type PokeSummary, TextMutex, type TextMutexHeld } from '../textpoke/index.ts';
-import { carryOut } from './carry-out.ts';
+import {
+  KernelText,
+  type PokeMachine,
+  type PokeSummary,
+  PokeTrail,
+  TextMutex,
+  type TextMutexHeld,
+} from '../textpoke/index.ts';
+import { carryOut, PokeGivenUp } from './carry-out.ts';
 import type { Command, CommandTime, KernelJournal, RanCommand } from './command.ts';
 import { CommandClock } from './command-clock.ts';
 import { EventLog } from './event-log.ts';
+import { CommandTrial, type FaultBook, mayHitCommands } from './faults/index.ts';
 import { HitCounters } from './hit-counters.ts';
 import type { Caller, ServiceEvent, TextMutexListener } from './service.ts';
 import { type Leases, NO_LEASES, pruneLeases } from './sessions.ts';
@@ -46,6 +54,8 @@ export interface KernelOptions {
   readonly clock: Clock;
   readonly prng: Prng;
   readonly quotas?: Quotas;
+  /** Faults that are injected by name; undefined: none ever. */
+  readonly faults?: FaultBook;
 }
 
 /** What one client may hold; undefined: as much as it likes. */
@@ -57,6 +67,12 @@ export interface Quotas {
 /** What one carried-out decision cost. */
 export interface Cost extends PokeSummary {
   readonly textMutexHeldUs: number;
+}
+
+/** What came of a turn at text_mutex; the ticket: when it is on disk. */
+interface Turn<Answer> {
+  readonly answer: Result<Answer>;
+  readonly ticket: Promise<Result<number>> | undefined;
 }
 
 const secret = (prng: Prng): string =>
@@ -77,15 +93,19 @@ export class Kernel {
   state: KernelState;
   leases: Leases = NO_LEASES;
   readonly quotas: Quotas;
+  readonly faults: FaultBook | undefined;
   #journal: KernelJournal | undefined;
   #violation: string | undefined;
   readonly #core: World;
   readonly #worlds = new Map<string, World>();
   readonly #doneListeners = new Set<() => void>();
+  /** Of the command that is being run, when a fault could hit it. */
+  #trial: CommandTrial | undefined;
 
   constructor(options: KernelOptions) {
     const { image } = options;
     this.quotas = options.quotas ?? {};
+    this.faults = options.faults;
     const clock = new CommandClock(options.clock);
     this.clock = clock;
     this.#core = makeWorld(image, { strictness: options.strictness, variants: options.variants === true });
@@ -156,17 +176,7 @@ export class Kernel {
       ...(signal === undefined ? {} : { signal }),
       ...(deadlineMs === undefined ? {} : { deadlineMs }),
     };
-    const turn = await this.mutex.run(who, (held) =>
-      this.#guarded(() => {
-        const failing = this.#journal?.failing;
-        const refused = failing ?? command.admit?.(this, caller, input);
-        if (refused !== undefined) return { answer: err(refused), ticket: undefined };
-        const late = caller.idempotency === undefined ? undefined : this.#journal?.lateAnswer(caller.idempotency);
-        if (late !== undefined) return { answer: ok(late.value as Answer), ticket: undefined };
-        const ran = this.runHeld(held, command, caller, input, { ms: this.clock.now(), newId: this.newId });
-        return { answer: ran.answer, ticket: this.#write(ran, caller) };
-      }),
-    );
+    const turn = await this.mutex.run(who, (held) => this.#takeTurn(held, command, caller, input));
     for (const listener of this.#doneListeners) listener();
     if (!turn.ok) return err(turn.fault);
     const { answer, ticket } = turn.value;
@@ -174,6 +184,67 @@ export class Kernel {
     // Acknowledged means durable: the answer waits for the disk, text_mutex does not.
     const written = await ticket;
     return written === undefined || written.ok ? answer : err(written.fault);
+  }
+
+  #takeTurn<Input, Answer>(
+    held: TextMutexHeld,
+    command: Command<Input, Answer>,
+    caller: Caller,
+    input: Input,
+  ): Turn<Answer> | Promise<Turn<Answer>> {
+    return this.#guarded(() => {
+      const refused = this.#journal?.failing ?? command.admit?.(this, caller, input);
+      if (refused !== undefined) return { answer: err(refused), ticket: undefined };
+      const late = caller.idempotency === undefined ? undefined : this.#journal?.lateAnswer(caller.idempotency);
+      if (late !== undefined) return { answer: ok(late.value as Answer), ticket: undefined };
+      const run = (): RanCommand<Answer> =>
+        this.runHeld(held, command, caller, input, { ms: this.clock.now(), newId: this.newId });
+      if (this.faults === undefined || !mayHitCommands(this.faults)) {
+        const ran = run();
+        return { answer: ran.answer, ticket: this.#write(ran, caller) };
+      }
+      const trial = new CommandTrial(this.faults, new PokeTrail(this.text), {
+        kind: command.kind,
+        client: caller.client,
+        what: held.what,
+        placeOf: (at) => this.view().place(at),
+      });
+      const ran = this.#attempt(held, trial, command.kind, run);
+      const turn = { answer: ran.answer, ticket: this.#write(ran, caller) };
+      // Sync rounds that are late: text_mutex is held until the last of them is over.
+      return trial.delayMs === 0 ? turn : trial.late().then(() => turn);
+    });
+  }
+
+  /**
+   * Runs a command that an injected fault may stop in the midst. When one does: the text is put back by pokes, newest first; owners, leases and
+   * events are those from before, as is all that follows from them; and one event says what was refused and why.
+   */
+  #attempt<Answer>(
+    held: TextMutexHeld,
+    trial: CommandTrial,
+    kind: string,
+    run: () => RanCommand<Answer>,
+  ): RanCommand<Answer> {
+    const [state, leases] = [this.state, this.leases];
+    this.#trial = trial;
+    try {
+      return run();
+    } catch (error) {
+      if (!(error instanceof PokeGivenUp)) throw error;
+      trial.trail.undo(held, NO_CPUS);
+      this.state = state;
+      this.leases = leases;
+      const { fault } = error;
+      const { errno, rule, detail } = fault;
+      const told = { client: held.client, command: kind, errno, rule, detail };
+      const { events } = this.events.collect(() => this.events.append('rejected', told));
+      const timeMs = this.clock.now();
+      const nothing = { input: undefined, ids: [], isAnswerPrivate: false, hasChanged: false };
+      return { ...nothing, kind, timeMs, events, answer: err(fault) };
+    } finally {
+      this.#trial = undefined;
+    }
   }
 
   /** Runs a command whose turn it is, and says all that running it again needs. Recovery comes here directly. */
@@ -205,6 +276,11 @@ export class Kernel {
       isAnswerPrivate: command.isAnswerPrivate === true,
       hasChanged: answer.ok || this.state !== before || this.leases !== leases,
     };
+  }
+
+  /** What changes the kernel outlives it. */
+  get hasJournal(): boolean {
+    return this.#journal !== undefined;
   }
 
   /** From now on what changes the kernel is written here before it is acknowledged, and shown when it is on disk. */
@@ -245,10 +321,13 @@ export class Kernel {
     author: { readonly client: string; readonly attachment?: string; readonly kind: string },
   ): Cost {
     const startUs = this.clock.monotonicUs();
-    const summary = carryOut(held, this.text, NO_CPUS, decision.ops, author);
+    const trial = this.#trial;
+    const lateMs = trial?.delayMs ?? 0;
+    const summary = carryOut(held, this.text, NO_CPUS, decision.ops, { author, trial });
     this.#announceQuarantines(decision.state);
     this.state = decision.state;
-    return { ...summary, textMutexHeldUs: Math.round(this.clock.monotonicUs() - startUs) };
+    const syncingUs = ((trial?.delayMs ?? 0) - lateMs) * 1000;
+    return { ...summary, textMutexHeldUs: Math.round(this.clock.monotonicUs() - startUs + syncingUs) };
   }
 
   /** An event that no command made. */

@@ -12,6 +12,7 @@ import type { Strictness } from '../registry/index.ts';
 import { createCoordinator } from './create-coordinator.ts';
 import { openDurableFolder } from './durable/open-durable.ts';
 import type { Recovery } from './durable/recover.ts';
+import { type FaultBook, faultyClock } from './faults/index.ts';
 import type { Quotas } from './kernel.ts';
 import type { Coordinator } from './service.ts';
 
@@ -26,6 +27,8 @@ export interface OpenOptions {
   readonly cacheFolder?: string;
   /** Where the journal lies; undefined: nothing is kept. */
   readonly data?: { readonly folder: string; readonly version: string };
+  /** Faults that are injected by name; undefined: none ever. */
+  readonly faults?: FaultBook;
   readonly onRecovered?: (recovery: Recovery) => void;
   readonly onProgress: ProgressListener;
 }
@@ -72,12 +75,14 @@ export async function openCoordinator(options: OpenOptions): Promise<Result<Coor
     clock: systemClock,
   });
   if (!image.ok) return image;
+  const { faults } = options;
   const kernel = {
     image: image.value,
     strictness: options.strictness,
     variants: options.variants === true,
-    clock: systemClock,
+    clock: faults === undefined ? systemClock : faultyClock(systemClock, faults),
     prng: systemPrng,
+    ...(faults === undefined ? {} : { faults }),
     ...(options.quotas === undefined ? {} : { quotas: options.quotas }),
   };
   if (options.data === undefined) return ok(createCoordinator(kernel));

@@ -1,6 +1,7 @@
 import type { Rule } from '../registry/index.ts';
 import { JOURNAL_RULES } from './durable/rules.ts';
 import { EXPLORATION_RULES } from './exploration-rules.ts';
+import { FAULT_RULES } from './faults/rules.ts';
 import { WORKLOAD_RULES } from './workload-rules.ts';
 
 const OURS = 'no counterpart';
@@ -292,6 +293,7 @@ export const COORDINATOR_RULES: ReadonlyMap<string, Rule> = new Map(
     ...CALL_DATA_RULES,
     ...EXPLORATION_RULES,
     ...WORKLOAD_RULES,
+    ...FAULT_RULES,
     ...TEXT_MUTEX_RULES,
     ...LOADING_RULES,
     ...JOURNAL_RULES,

@@ -8,6 +8,7 @@ import type { AttachmentCounters, CallAnswer, CallRequest, CallTotals } from './
 import type { EventType } from './event-types.ts';
 import type { KernelsView, RuleView } from './kernels.ts';
 import type { ExplorationCalls } from './service-explorations.ts';
+import type { FaultCalls } from './service-faults.ts';
 import type { MapCalls } from './service-maps.ts';
 import type { ModuleCalls } from './service-modules.ts';
 import type { ProgramCalls } from './service-programs.ts';
@@ -289,6 +290,7 @@ export interface Coordinator
     MapCalls,
     ExplorationCalls,
     ModuleCalls,
+    FaultCalls,
     WorkloadCalls {
   /** The same as it was right after the change that this event belongs to. Needs a journal. */
   readsAt(sequence: number): Promise<Result<ReadCalls>>;

@@ -20,7 +20,7 @@ export {
   pokeInt3Handler,
 } from './poke-vector.ts';
 export type { Quantiles } from './recent-quantiles.ts';
-export { runPhases } from './run-phases.ts';
+export { GIVEN_UP, runPhases, runPhasesWhile } from './run-phases.ts';
 export {
   assertHeld,
   TEXT_MUTEX_QUEUE_MAX,
@@ -44,3 +44,4 @@ export {
 export { type PokePhases, TP_VEC_MAX, textPokeBp, textPokeBpBatch } from './text-poke-bp.ts';
 export { TextPokeQueue, textPokeBpAll } from './text-poke-queue.ts';
 export { loadText, resetText, restoreText, snapshotText, type TextSnapshot } from './text-snapshot.ts';
+export { PokeTrail, undoVector } from './undo-pokes.ts';

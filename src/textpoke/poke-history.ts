@@ -135,6 +135,26 @@ export class PokeHistory {
     this.#sequence = sequence;
   }
 
+  /**
+   * Forgets the pokes behind number `sequence`: they have been undone, and the next poke gets their numbers. What went to make room for them
+   * does not come back.
+   */
+  takeBack(sequence: number): void {
+    invariant(sequence <= this.#sequence, 'a history goes back, not on');
+    while (this.#age.length > this.#oldest && (this.#age.at(-1) ?? 0) > sequence) {
+      const [start = 0, last = 0] = this.#age.splice(-2);
+      const site = this.#sites.get(start);
+      // A busy site has dropped it already.
+      if (site === undefined || site.records.at(-1)?.sequence !== last) continue;
+      site.records.pop();
+      this.#records--;
+      if (site.records.length > 0) continue;
+      this.#sites.delete(start);
+      for (const page of pagesOf(start, site.span)) this.#leavePage(page, start);
+    }
+    this.#sequence = sequence;
+  }
+
   state(): { readonly sequence: number; readonly records: number; readonly sites: number; readonly dropped: number } {
     return { sequence: this.#sequence, records: this.#records, sites: this.#sites.size, dropped: this.#dropped };
   }

@@ -89,7 +89,8 @@ export function* pokeBatch(held: TextMutexHeld, text: KernelText, batch: readonl
 
 const INT3 = Uint8Array.of(INT3_INSN_OPCODE);
 
-function vectorEntries(
+/** For this room. */
+export function vectorEntries(
   batch: readonly PreparedEntry[],
 ): readonly Readonly<Pick<PreparedEntry['loc'], 'at' | 'len' | 'opcode' | 'disp'>>[] {
   return Object.freeze(batch.map(({ loc: { at, len, opcode, disp } }) => Object.freeze({ at, len, opcode, disp })));

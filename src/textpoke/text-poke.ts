@@ -75,13 +75,19 @@ export function textPokeCopy(
   const bytes = copy.bytes.slice();
   assertArena(text, at, bytes.length);
   const before = text.bytes(at, bytes.length);
+  writeBehindEveryone(held, text, at, bytes);
+  text.history.append(at, before, bytes, by);
+  return ONE_POKE;
+}
+
+/** The stores of text_poke_copy, a piece at a time, each read back. For this room: nothing lands in the history. */
+export function writeBehindEveryone(held: TextMutexHeld, text: KernelText, at: number, bytes: Uint8Array): void {
+  assertArena(text, at, bytes.length);
   for (let done = 0; done < bytes.length; ) {
     const length = Math.min(chunkMax(at + done), bytes.length - done);
     pokeBytes(held, text, at + done, bytes, done, done + length);
     done += length;
   }
-  text.history.append(at, before, bytes, by);
-  return ONE_POKE;
 }
 
 /** text_poke_set: one byte over a piece of arena, 0xCC where generated code is freed. Not read back, as in Linux. */

@@ -2,6 +2,7 @@ import { ok, type Result } from '../../base/index.ts';
 import type { KernelImage } from '../../image/index.ts';
 import { type JournalIdentity, type JournalStore, openJournal, openJournalFolder } from '../../journal/index.ts';
 import { coordinatorOf } from '../create-coordinator.ts';
+import { faultyStore } from '../faults/index.ts';
 import { Kernel, type KernelOptions } from '../kernel.ts';
 import type { Coordinator } from '../service.ts';
 import { DurableKernel, SNAPSHOT_EVERY } from './durable-kernel.ts';
@@ -35,7 +36,8 @@ const identityOf = (image: KernelImage, { strictness, variants, version }: Durab
 
 /** Starts coordinating a kernel as its journal left it. Refused, and nothing changed, when the journal is damaged or of another kernel. */
 export async function openDurable(options: DurableOptions): Promise<Result<OpenedDurable>> {
-  const { store, clock, image, onFlush } = options;
+  const { clock, image, onFlush, faults } = options;
+  const store = faults === undefined ? options.store : faultyStore(options.store, faults);
   let durable: DurableKernel | undefined;
   const opened = await openJournal({
     store,
