@@ -8,6 +8,11 @@ export function positive(text: string): number {
   return Number(text);
 }
 
+export function integer(text: string): number {
+  if (!/^-?\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be an integer.');
+  return Number(text);
+}
+
 export function sequence(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be an event sequence.');
   return Number(text);

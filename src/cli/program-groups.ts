@@ -1,7 +1,8 @@
-/** Commands that come in groups: programs, maps, modules, scenarios, workloads. */
+/** Commands that come in groups: programs, maps, modules, scenarios, workloads, faults. */
 import { type Command, Option } from 'commander';
-import { clientCommand, type Finish, positive, sequence } from './command-kit.ts';
+import { clientCommand, type Finish, integer, positive, sequence } from './command-kit.ts';
 import { bpfConformancePlugin } from './commands/bpf.ts';
+import * as fault from './commands/fault.ts';
 import * as map from './commands/map.ts';
 import * as modules from './commands/modules.ts';
 import * as programs from './commands/program.ts';
@@ -129,5 +130,29 @@ export function addWorkload(program: Command, io: Io, finish: Finish): void {
   clientCommand(group, 'stop', 'let its calls end, and show its figures')
     .argument('<id>')
     .action(async (id: string, o: CommonOptions) => finish(await workload.stop(at(o), id)));
+  for (const command of group.commands) command.exitOverride().copyInheritedSettings(program);
+}
+
+export function addFault(program: Command, io: Io, finish: Finish): void {
+  const at = (options: CommonOptions): Context => createContext(io, options);
+  const group = program.command('fault').description('faults injected by name, into a service started for it');
+  clientCommand(group, 'inject', 'arm one')
+    .argument('<name>', 'dropped-ipi, delayed-sync, crash-between-phases, journal-stall, journal-full, clock-jump')
+    .option('--times <n>', 'how often it happens (default: once)', positive)
+    .option('--after <n>', 'how often it could happen before it first does', integer)
+    .option('--command <kind>', 'only in commands of this kind')
+    .option('--client <name>', 'only in commands of this client')
+    .option('--place <place>', 'only where this is being poked')
+    .option('--ms <n>', 'milliseconds; a clock may jump back: --ms=-5000', integer)
+    .option('--cpu <n>', 'the CPU that does not acknowledge', integer)
+    .option('--phase <n>', 'the step of a command at which it ends', positive)
+    .addOption(new Option('--mode <how>', 'how it ends').choices(['rollback', 'exit']))
+    .action(async (name: string, o: CommonOptions & fault.FaultFlags) => finish(await fault.inject(at(o), name, o)));
+  clientCommand(group, 'ls', 'those that are armed or have happened').action(async (o: CommonOptions) =>
+    finish(await fault.ls(at(o))),
+  );
+  clientCommand(group, 'rm', 'take one back: what it holds up goes on')
+    .argument('<id>')
+    .action(async (id: string, o: CommonOptions) => finish(await fault.remove(at(o), id)));
   for (const command of group.commands) command.exitOverride().copyInheritedSettings(program);
 }

@@ -12,6 +12,7 @@ import { type CommonOptions, type Context, createContext } from './context.ts';
 import type { ExitCode, Io } from './io.ts';
 import {
   addBpfCommands,
+  addFault,
   addMapCommands,
   addModuleCommands,
   addProgramCommands,
@@ -204,6 +205,7 @@ function addServe(program: Command, io: Io, finish: Finish): void {
       '--log-level <level>',
       'fatal error warn info debug trace silent; on stderr as JSON (default: info, warn on a terminal)',
     )
+    .option('--inject-faults', 'for tests only: let administrators make commands fail and the process end, by name')
     .option('--no-cache', 'do not read or write the cache of loaded images')
     .action(async (o: ServeOptions) => finish(await serve(io, o)));
 }
@@ -266,6 +268,7 @@ export async function run(args: readonly string[], io: Io, version: string): Pro
   addModuleCommands(program, io, finish);
   addScenario(program, io, finish);
   addWorkload(program, io, finish);
+  addFault(program, io, finish);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -1,5 +1,5 @@
 /** `ktextd serve`: starts the service in this process and says what it loaded, where it listens and what to try next. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import closeWithGrace from 'close-with-grace';
@@ -26,6 +26,7 @@ export interface ServeOptions {
   readonly maxRate?: number;
   readonly logLevel?: string;
   readonly cache: boolean;
+  readonly injectFaults?: boolean;
 }
 
 const STOP_MS_MAX = 5000;
@@ -120,6 +121,7 @@ function printReady(
   );
   io.out(`         profile ${image.profile}, rules of ${image.kernel}, strictness ${image.strictness}\n`);
   io.out(`         ${keepingLine(options, recovery)}\n`);
+  if (options.injectFaults === true) io.out('         FAULT INJECTION IS ON: for tests only\n');
   const pages = address.startsWith('unix:') ? '' : ` (the page; /docs has the API)`;
   io.out(`listening on ${address}${pages}\n`);
   io.out('try next:\n');
@@ -161,6 +163,26 @@ function reloadOnHangup(io: Io, server: Server, tokens: ReturnType<Server['reloa
   });
 }
 
+const FAULTS_WARNING = `
+*** FAULT INJECTION IS ON (--inject-faults). For tests only: whoever is an administrator here can make
+*** commands of others fail, hold them up, and end this process without warning. POST /v1/faults does it.
+
+`;
+
+/** As a power cut: nothing is flushed or closed, and nobody is told but the operator. */
+function endProcess(fault: { readonly id: string; readonly name: string }): never {
+  writeSync(2, `ktextd: the injected fault ${fault.id} (${fault.name}) ends this process now\n`);
+  process.kill(process.pid, 'SIGKILL');
+  throw new Error('a process that has been killed goes on');
+}
+
+/** What is started otherwise when faults can be injected. */
+function faultInjection(server: Server, io: Io, options: ServeOptions) {
+  if (options.injectFaults !== true) return undefined;
+  io.err(FAULTS_WARNING);
+  return server.openFaultInjection(endProcess);
+}
+
 async function start(
   server: Server,
   io: Io,
@@ -173,9 +195,11 @@ async function start(
   const { tokenFile } = options;
   const tokens = tokenFile === undefined ? undefined : server.reloadableTokens(readTokens(server, tokenFile));
   if (tokens !== undefined && tokenFile !== undefined) reloadOnHangup(io, server, tokens, tokenFile);
+  const injection = faultInjection(server, io, options);
   try {
     return await server.startService({
       listen,
+      ...(injection === undefined ? {} : { clock: injection.clock }),
       log: server.createLogger(readLogLevel(server, options.logLevel)),
       allowHosts: options.allowHost,
       ...(options.maxRate === undefined
@@ -195,6 +219,7 @@ async function start(
           },
           ...(options.data === undefined ? {} : { data: { folder: options.data, version: server.VERSION } }),
           onRecovered,
+          ...(injection === undefined ? {} : { faults: injection.faults }),
           ...(options.cache ? { cacheFolder: cacheFolder(io) } : {}),
           onProgress: progress,
         }),

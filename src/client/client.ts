@@ -1,7 +1,7 @@
 /** The typed client of ktextd. Refusals are returned as problem documents; only an unreachable service is thrown. */
 import { type Answer, type Call, part, type QueryValue, withQuery } from './call.ts';
 import { readEvents, type ServerEvent } from './events.ts';
-import { mapCalls, programCalls } from './groups.ts';
+import { faultCalls, mapCalls, programCalls } from './groups.ts';
 import { open, parseEndpoint, readText, type TransportRequest, UnreachableError } from './transport.ts';
 import type {
   AttachAnswer,
@@ -17,6 +17,9 @@ import type {
   ExplorationRequest,
   ExplorationSummary,
   ExplorationView,
+  FaultPage,
+  FaultRequest,
+  FaultView,
   ImageView,
   KernelsView,
   MapEntryPage,
@@ -144,6 +147,10 @@ export interface Client {
   /** Calls a function of the kernel on a simulated CPU. */
   call(call: CallRequest): Promise<Answer<CallAnswer>>;
   /** Begins to explore a scenario; it is over when its `state` is `done`. */
+  /** Arms a fault; refused by a service that was not started with --inject-faults. */
+  injectFault(fault: FaultRequest): Promise<Answer<FaultView>>;
+  faults(query?: PageQuery): Promise<Answer<FaultPage>>;
+  removeFault(id: string): Promise<Answer<FaultView>>;
   startWorkload(workload: WorkloadRequest): Promise<Answer<WorkloadView>>;
   stopWorkload(id: string): Promise<Answer<WorkloadView>>;
   workloads(query?: PageQuery): Promise<Answer<WorkloadPage>>;
@@ -294,6 +301,7 @@ export function createClient(options: ClientOptions): Client {
     task: (id) => get(`/v1/tasks/${part(id)}`),
     ...programCalls(json),
     ...mapCalls(json),
+    ...faultCalls(json),
     detach: (id) => json({ method: 'DELETE', path: `/v1/attachments/${part(id)}` }),
     explore: (exploration) => json({ method: 'POST', path: '/v1/explorations', body: exploration }),
     exploration: (id) => get(`/v1/explorations/${part(id)}`),

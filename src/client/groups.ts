@@ -64,3 +64,12 @@ export function programCalls(
     runProgram: (id, run) => json({ method: 'POST', path: `/v1/programs/${part(id)}/runs`, body: run }),
   };
 }
+
+/** Of faults that are injected. */
+export function faultCalls(json: Send): Pick<Client, 'injectFault' | 'faults' | 'removeFault'> {
+  return {
+    injectFault: (fault) => json({ method: 'POST', path: '/v1/faults', body: fault }),
+    faults: (query) => json({ method: 'GET', path: withQuery('/v1/faults', { ...query }) }),
+    removeFault: (id) => json({ method: 'DELETE', path: `/v1/faults/${part(id)}` }),
+  };
+}

@@ -20,6 +20,7 @@ import { callRoutes } from './routes/calls.ts';
 import { debugfsRoutes } from './routes/debugfs.ts';
 import { eventRoutes } from './routes/events.ts';
 import { explorationRoutes } from './routes/explorations.ts';
+import { faultRoutes } from './routes/faults.ts';
 import { imageRoutes } from './routes/image.ts';
 import { kernelRoutes } from './routes/kernels.ts';
 import { mapRoutes } from './routes/maps.ts';
@@ -150,6 +151,7 @@ async function install(app: App): Promise<void> {
       explorationRoutes,
       moduleRoutes,
       workloadRoutes,
+      faultRoutes,
     ])
       routes(scope);
   });

@@ -45,7 +45,8 @@ export const IDEMPOTENCY_LIMITS: IdempotencyLimits = { entries: 10_000, bytes: 6
 
 interface Entry {
   readonly hash: string;
-  readonly expires: number;
+  /** On the clock that never jumps: setting the machine's time must not make a service forget what it has answered. */
+  readonly expiresUs: number;
   readonly settled: Promise<StoredAnswer | undefined>;
   readonly settle: (answer: StoredAnswer | undefined) => void;
   bytes: number;
@@ -65,10 +66,10 @@ export function createIdempotencyStore(clock: Clock, limits: IdempotencyLimits =
     bytes -= entry.bytes;
   };
   const evict = (): void => {
-    const now = clock.now();
+    const nowUs = clock.monotonicUs();
     for (const [scope, entry] of entries) {
       const isOver = entries.size > limits.entries || bytes > limits.bytes;
-      if (!isOver && entry.expires > now) return;
+      if (!isOver && entry.expiresUs > nowUs) return;
       if (!entry.isPending) drop(scope, entry);
     }
   };
@@ -84,12 +85,15 @@ export function createIdempotencyStore(clock: Clock, limits: IdempotencyLimits =
       const settled = new Promise<StoredAnswer | undefined>((resolve) => {
         settle = resolve;
       });
-      entries.set(scope, { hash, expires: clock.now() + limits.ttlMs, settled, settle, bytes: 0, isPending: true });
+      const expiresUs = clock.monotonicUs() + limits.ttlMs * 1000;
+      entries.set(scope, { hash, expiresUs, settled, settle, bytes: 0, isPending: true });
       return { kind: 'first' };
     },
     restore({ scope, hash, sinceMs, answer }) {
       const size = bytesOf(scope, answer);
-      const entry = { hash, expires: sinceMs + limits.ttlMs, settle: () => {}, bytes: size, isPending: false };
+      const ageMs = Math.max(0, clock.now() - sinceMs);
+      const expiresUs = clock.monotonicUs() + (limits.ttlMs - ageMs) * 1000;
+      const entry = { hash, expiresUs, settle: () => {}, bytes: size, isPending: false };
       entries.set(scope, { ...entry, settled: Promise.resolve(answer) });
       bytes += size;
       evict();

@@ -1,6 +1,7 @@
 export { openCoordinator } from '../coordinator/index.ts';
 export { type AppOptions, buildApp } from './app.ts';
 export { parseTokenFile, type ReloadableTokens, reloadableTokens, type TokenBook } from './auth.ts';
+export { type FaultInjection, openFaultInjection } from './fault-injection.ts';
 export { REQUEST_LIMITS, type RequestLimits } from './limits.ts';
 export { hostNamesFor, isLoopback, type ListenAddress, ListenError, parseListen } from './listen.ts';
 export { createLogger, LOG_LEVELS, type LogLevel } from './logging.ts';

@@ -32,6 +32,15 @@ export const roomLogger = (log: Logger, room: string): Logger => log.child({ roo
 
 const LOGGED = ['attachment', 'kind', 'client', 'places', 'verdict', 'rule', 'errno', 'siteCount', 'reason'];
 
+/** A fault that somebody injects must not pass for one that nobody did. */
+export function logFaults(log: Logger, coordinator: Pick<Coordinator, 'faultInjection' | 'onFault'>): void {
+  if (!coordinator.faultInjection()) return;
+  log.warn('faults can be injected into this service: its commands may fail, and it may end, for a test');
+  coordinator.onFault((what, { id, name, options, client, fired, remaining }) =>
+    log.warn({ fault: id, name, options, client, fired, remaining }, `injected fault ${what}`),
+  );
+}
+
 /** Logs transitions (who came, went, was refused), not requests; single pokes only at debug. */
 export function logTransitions(log: Logger, coordinator: Pick<Coordinator, 'onEvent'>): void {
   coordinator.onEvent((event) => {

@@ -37,6 +37,7 @@ export function createMetrics(version: string, events: EventHub): Metrics {
   addReaderMetrics(registers, events);
   const mutex = addTextMutexMetrics(registers, () => coordinator?.textMutex());
   addCallMetrics(registers, () => coordinator?.callTotals());
+  addFaultMetrics(registers, () => coordinator);
   const follow = addEventMetrics(registers, () => coordinator);
   return {
     contentType: registry.contentType,
@@ -101,6 +102,27 @@ function addCallMetrics(registers: Registry[], totals: () => CallTotals | undefi
     collect() {
       this.reset();
       for (const { kind, reason, count } of totals()?.misses ?? []) this.inc({ kind, reason }, count);
+    },
+  });
+}
+
+function addFaultMetrics(registers: Registry[], coordinator: () => Coordinator | undefined): void {
+  new Gauge({
+    name: 'ktextd_fault_injection_enabled',
+    help: '1: the service was started with --inject-faults, and is no place for anything but tests',
+    registers,
+    collect() {
+      this.set(coordinator()?.faultInjection() === true ? 1 : 0);
+    },
+  });
+  new Counter({
+    name: 'ktextd_injected_faults_total',
+    help: 'Faults that happened because somebody injected them, by name',
+    labelNames: ['name'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [name, count] of Object.entries(coordinator()?.faultTotals() ?? {})) this.inc({ name }, count);
     },
   });
 }

@@ -7,7 +7,7 @@ import type { App } from './app-type.ts';
 import type { TokenBook } from './auth.ts';
 import type { RequestLimits } from './limits.ts';
 import { hostNamesFor, isLoopback, type ListenAddress, ListenError, listen } from './listen.ts';
-import { logTransitions, roomLogger } from './logging.ts';
+import { logFaults, logTransitions, roomLogger } from './logging.ts';
 import { edgeFault } from './rules.ts';
 import { createServiceState, type LoadingProgress, type ServiceState } from './state.ts';
 
@@ -85,6 +85,7 @@ async function open(state: ServiceState, options: StartOptions): Promise<Result<
   });
   if (opened.ok) {
     logTransitions(log, opened.value);
+    logFaults(log, opened.value);
     state.setReady(opened.value);
     const { release, profile, strictness, loadMs } = opened.value.image();
     log.info({ release, profile, strictness, loadMs }, 'ready');

@@ -18,6 +18,7 @@ import type {
 import { fakeCalls, fakeWorkloads } from './calls.fake.ts';
 import { KERNELS, TEXT_MUTEX } from './coordinator.answers.ts';
 import { fakeExplorations } from './explorations.fake.ts';
+import { fakeFaults } from './faults.fake.ts';
 import { fakeMaps } from './maps.fake.ts';
 import { fakeModules } from './modules.fake.ts';
 import { fakePast } from './past.fake.ts';
@@ -238,6 +239,7 @@ export function createFakeCoordinator(): FakeCoordinator {
     ...fakeExplorations(callers),
     ...fakeMaps(callers),
     ...fakeModules(callers),
+    ...fakeFaults(callers),
     async detach(caller, id) {
       if (!attachments.has(id)) return unknown(id);
       const refused = denied(caller, id);

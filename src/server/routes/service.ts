@@ -29,7 +29,8 @@ export function serviceRoutes(app: App): void {
       if (coordinator === undefined) return sendNotReady(reply, app.services.state);
       const violation = coordinator.poisoned();
       if (violation !== undefined) return sendFault(reply, edgeFault('service.poisoned', violation));
-      return reply.send({ status: 'ready', release: coordinator.image().release });
+      const { release } = coordinator.image();
+      return reply.send({ status: 'ready', release, faultInjection: coordinator.faultInjection() });
     },
   );
 

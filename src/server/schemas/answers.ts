@@ -326,4 +326,13 @@ export const AttachmentPage = pageOf('AttachmentPage', AttachmentView);
 export const RuleList = pageOf('RuleList', RuleView);
 
 export const Live = Type.Object({ status: words(['live']) }, { title: 'Live' });
-export const Ready = Type.Object({ status: words(['ready']), release: Type.String() }, { title: 'Ready' });
+export const Ready = Type.Object(
+  {
+    status: words(['ready']),
+    release: Type.String(),
+    faultInjection: Type.Boolean({
+      description: 'The service was started with --inject-faults: commands may fail, and the process end, for a test',
+    }),
+  },
+  { title: 'Ready' },
+);
