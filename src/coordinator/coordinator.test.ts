@@ -5,6 +5,7 @@ import { builtinImage } from '../../test/support/images.ts';
 import { ManualClock, seededPrng } from '../base/index.ts';
 import { type AttachRequest, RULES } from '../registry/index.ts';
 import { createCoordinator } from './create-coordinator.ts';
+import { FAULT_RULES } from './faults/index.ts';
 import { COORDINATOR_RULES } from './rules.ts';
 import type { AttachAnswer, Coordinator } from './service.ts';
 
@@ -277,6 +278,7 @@ const CASES: Readonly<Record<string, (coordinator: Coordinator) => Promise<{ rea
   'call.argument.invalid': async (c) => faultOf(await c.call(ME, { function: F, args: ['two'] })),
   'call.sample.no-prototype': async (c) =>
     faultOf(await c.call(ME, { function: 'ftrace_stub', args: [], sample: true })),
+  'fault.not-enabled': async (coordinator) => faultOf(coordinator.injectFault(ME, { name: 'dropped-ipi' })),
   'place.unknown': async (coordinator) => faultOf(coordinator.site('tcp_set_stat')),
   'symbol.ambiguous': async (coordinator) => faultOf(coordinator.symbol('s_show')),
   'attachment.not-yours': async (coordinator) => {
@@ -311,6 +313,9 @@ const BY_EXPLORING = ['no-trace', 'not-yours', 'scenario.invalid', 'unknown'].ma
 /** Of workloads; tried in test/integration/workload.test.ts. */
 const BY_WORKLOADS = ['workload.unknown', 'workload.not-yours'];
 
+/** They need a service that injects faults: faults/faults.test.ts. */
+const BY_INJECTING = FAULT_RULES.map(({ id }) => id).filter((id) => id !== 'fault.not-enabled');
+
 /** No caller of the coordinator gives a deadline yet, and none works inside another's turn; textpoke's tests have these. */
 const BY_TEXTPOKE = ['text-mutex.deadline', 'text-mutex.reentered'];
 
@@ -332,7 +337,16 @@ describe('refusals of the coordinator', () => {
     // Those about images, profiles, journals and the past refuse before there is a coordinator, quotas where there are some; their tests are beside them.
     const rules = [...COORDINATOR_RULES.keys()].filter((id) => !/^(image|profile|journal|quota|history)\./.test(id));
     assert.deepEqual(
-      [...own, ...BY_TEXTPOKE, ...BY_IMAGE, ...BY_RUNNING, ...BY_VERIFYING, ...BY_EXPLORING, ...BY_WORKLOADS].sort(),
+      [
+        ...own,
+        ...BY_TEXTPOKE,
+        ...BY_IMAGE,
+        ...BY_RUNNING,
+        ...BY_VERIFYING,
+        ...BY_EXPLORING,
+        ...BY_WORKLOADS,
+        ...BY_INJECTING,
+      ].sort(),
       rules.sort(),
     );
   });

@@ -29,6 +29,26 @@ test('an answer not worth keeping frees the key', async () => {
   assert.equal(store.begin('k', 'h').kind, 'first');
 });
 
+test('a machine whose time is set forgets nothing, and keeps nothing for longer', () => {
+  const clock = new ManualClock();
+  let jumpedMs = 0;
+  const store = createIdempotencyStore(
+    {
+      now: () => clock.now() + jumpedMs,
+      monotonicUs: () => clock.monotonicUs(),
+      after: (ms, done) => clock.after(ms, done),
+    },
+    LIMITS,
+  );
+  store.begin('key', 'h');
+  store.finish('key', answer('x'));
+  jumpedMs = 10 * LIMITS.ttlMs;
+  assert.equal(store.begin('key', 'h').kind, 'wait');
+  jumpedMs = -10 * LIMITS.ttlMs;
+  clock.advance(LIMITS.ttlMs + 1);
+  assert.equal(store.begin('key', 'h').kind, 'first');
+});
+
 test('bounded by number, bytes and age; what is still running stays', () => {
   const clock = new ManualClock();
   const store = createIdempotencyStore(clock, LIMITS);
