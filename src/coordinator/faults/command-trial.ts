@@ -62,7 +62,7 @@ export class CommandTrial implements Trial {
     if (fault.options.mode === 'exit') this.#book.crash(fault);
     return refuse(FAULT_CRASH, {
       detail: `${fault.id} ended "${this.#command.what}" at its step ${fault.options.phase} (${step.kind}); what it had poked was undone.`,
-      ...this.#place(sites),
+      ...this.#place(fault, sites),
     });
   }
 
@@ -75,7 +75,7 @@ export class CommandTrial implements Trial {
     const cpu = dropped.options.cpu ?? 1;
     return refuse(FAULT_DROPPED_IPI, {
       detail: `${dropped.id} kept CPU ${cpu} from acknowledging sync round ${this.#rounds} (${after}) of "${this.#command.what}"; what it had poked was undone.`,
-      ...this.#place(sites),
+      ...this.#place(dropped, sites),
     });
   }
 
@@ -87,7 +87,9 @@ export class CommandTrial implements Trial {
     );
   }
 
-  #place([first]: Sites): { readonly place?: string } {
-    return first === undefined ? {} : { place: this.#command.placeOf(first.at) };
+  /** The place that the fault is about, else the first that is being poked. */
+  #place({ at }: ArmedFault, [first]: Sites): { readonly place?: string } {
+    const site = at ?? first?.at;
+    return site === undefined ? {} : { place: this.#command.placeOf(site) };
   }
 }

@@ -145,7 +145,7 @@ describe('a fault', () => {
     const { coordinator } = await lab();
     arm(coordinator, { name: 'dropped-ipi', place: 'vfs_read' });
     assert.ok((await attach(coordinator, F)).ok);
-    const refused = await attach(coordinator, 'vfs_read');
+    const refused = await coordinator.attach(ME, { kind: 'ftrace', target: { pattern: '*' } }, {});
     assert.ok(!refused.ok);
     assert.match(refused.fault.place ?? '', /^vfs_read/);
   });
