@@ -1,16 +1,58 @@
-/** A service that validates the body of an attach as ours does and does nothing: what HTTP alone costs. Prints its address. */
+/**
+ * A service that validates an attach as ours does and does nothing: what HTTP alone costs. The same schemas in and out, the same checks of headers, and
+ * answers as long as ours. Prints its address.
+ */
 import fastify from 'fastify';
+import { AttachAnswer, DetachAnswer } from '../../src/server/schemas/answers.ts';
+import { AttachBody, IdParams, SitesChoiceQuery } from '../../src/server/schemas/requests.ts';
 
-const BODY = {
-  type: 'object',
-  required: ['kind', 'target'],
-  additionalProperties: false,
-  properties: { kind: { type: 'string' }, target: { type: 'string' }, options: { type: 'object' } },
+const LABEL = /^[\x20-\x7e]{1,64}$/;
+const JSON_TYPE = /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?;?\s*$/i;
+
+const SITE = {
+  address: '0xffffffff81001a34',
+  place: 'tcp_set_state+0x4',
+  before: '0f1f440000',
+  after: 'cc1f440000',
+  mechanism: 'int3',
+  chain: ['att_01h00000000000000000000000', 'att_01h00000000000000000000001'],
+  revision: 17,
+  budget: { ipmodify: 1, direct: 1, bpfPrograms: 38 },
 };
+const COST = { pokes: 1, batches: 1, syncRounds: 3, textMutexHeldUs: 41 };
+const COMMON = { siteCount: 1, sites: [SITE], cost: COST, sequence: 1234, warnings: [] };
+const ATTACHED = { id: 'att_none', kind: 'kprobe', client: 'client-1', verdict: 'chained', ...COMMON };
+const DETACHED = { id: 'att_none', verdict: 'detached', restored: [SITE.address], ...COMMON };
 
-const app = fastify();
-app.post('/v1/attachments', { schema: { body: BODY } }, async (_request, reply) =>
-  reply.code(201).send({ id: 'att_none' }),
+const app = fastify({
+  ajv: {
+    customOptions: {
+      removeAdditional: false,
+      coerceTypes: false,
+      useDefaults: false,
+      allErrors: false,
+      strictTypes: false,
+      keywords: ['isPlace'],
+      meta: false,
+      validateSchema: false,
+    },
+  },
+});
+app.addHook('onRequest', async (request, reply) => {
+  reply.header('x-request-id', request.id);
+  const { 'x-ktextd-client': label, 'content-type': type } = request.headers;
+  if (typeof label !== 'string' || !LABEL.test(label)) return reply.code(400).send({});
+  if (request.method === 'POST' && !JSON_TYPE.test(type ?? '')) return reply.code(415).send({});
+  return undefined;
+});
+app.post(
+  '/v1/attachments',
+  { schema: { querystring: SitesChoiceQuery, body: AttachBody, response: { 201: AttachAnswer } } },
+  async (_request, reply) => reply.code(201).header('location', '/v1/attachments/att_none').send(ATTACHED),
 );
-app.delete('/v1/attachments/:id', async () => ({ id: 'att_none' }));
+app.delete(
+  '/v1/attachments/:id',
+  { schema: { params: IdParams, querystring: SitesChoiceQuery, response: { 200: DetachAnswer } } },
+  async () => DETACHED,
+);
 process.stdout.write(`listening on ${await app.listen({ host: '127.0.0.1', port: 0 })}\n`);

@@ -98,6 +98,7 @@ export class Kernel {
   #violation: string | undefined;
   readonly #core: World;
   readonly #worlds = new Map<string, World>();
+  #view: { readonly state: KernelState; readonly txn: Txn } | undefined;
   readonly #doneListeners = new Set<() => void>();
   /** Of the command that is being run, when a fault could hit it. */
   #trial: CommandTrial | undefined;
@@ -121,6 +122,8 @@ export class Kernel {
     this.mutex = new TextMutex({
       clock,
       queueMax: TEXT_MUTEX_QUEUE_MAX,
+      // A command does not ask for another turn behind an await.
+      followsAwaits: false,
       observer: {
         onAcquired: (waitMs) => {
           for (const listener of this.mutexListeners) listener.onAcquired(waitMs);
@@ -164,7 +167,9 @@ export class Kernel {
 
   /** The present state for functions that read. */
   view(): Txn {
-    return readOnly(this.world, this.state, this.text);
+    if (this.#view?.state !== this.state)
+      this.#view = { state: this.state, txn: readOnly(this.world, this.state, this.text) };
+    return this.#view.txn;
   }
 
   /** Runs a command under text_mutex. An invariant violation in it poisons the kernel and is thrown on. */

@@ -4,6 +4,7 @@
  */
 import type { Errno, Fault, Holder, Result } from '../base/index.ts';
 import type { AttachRequest, GracePeriod, OwnerKind, RequestTarget, Strictness } from '../registry/index.ts';
+import type { AbortNotice } from '../textpoke/index.ts';
 import type { AttachmentCounters, CallAnswer, CallRequest, CallTotals } from './call-service.ts';
 import type { EventType } from './event-types.ts';
 import type { KernelsView, RuleView } from './kernels.ts';
@@ -18,6 +19,7 @@ import type { LivepatchView, TaskCalls } from './service-tasks.ts';
 import type { WorkloadCalls } from './service-workloads.ts';
 
 export { type GracePeriod, OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
+export type { AbortNotice } from '../textpoke/index.ts';
 export type * from './call-service.ts';
 export type { FactView, KernelsView, RuleView } from './kernels.ts';
 export type * from './service-modules.ts';
@@ -30,7 +32,7 @@ export interface Caller {
   readonly tenant: string;
   readonly isAdmin: boolean;
   readonly requestId: string;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortNotice;
   /** Secret of the session that the request names. */
   readonly session?: string;
   /** Longest wait for text_mutex, in milliseconds. */

@@ -8,10 +8,10 @@ export const FORMAT_VERSION = 1;
 const HEADER_SIZE = 5;
 
 export function encodeEntry(value: unknown, version = FORMAT_VERSION): Uint8Array {
-  const json = Buffer.from(JSON.stringify(value), 'utf8');
-  const bytes = Buffer.alloc(HEADER_SIZE + json.length);
+  const json = JSON.stringify(value);
+  const bytes = Buffer.allocUnsafe(HEADER_SIZE + Buffer.byteLength(json));
   bytes.writeUInt8(version, 4);
-  json.copy(bytes, HEADER_SIZE);
+  bytes.write(json, HEADER_SIZE, 'utf8');
   bytes.writeUInt32LE(crc32(bytes.subarray(4)), 0);
   return bytes;
 }

@@ -54,9 +54,11 @@ export async function openLmdbStore(
   };
 }
 
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
 /** Queues the writes of one transaction; what comes of it is told by the batch's promise alone. */
 function write(db: RootDatabase<Uint8Array, Key>, batch: StoreBatch): void {
-  for (const { key, value } of batch.puts) void db.put(lmdbKey(key), Buffer.from(value));
+  for (const { key, value } of batch.puts) void db.put(lmdbKey(key), asBuffer(value));
   for (const key of batch.removes ?? []) void db.remove(lmdbKey(key));
   if (batch.dropRecordsBelow === undefined) return;
   const dropped = [...db.getKeys({ start: ['record', 0], end: ['record', batch.dropRecordsBelow] })];

@@ -117,6 +117,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
   return app;
 }
 
+/** Hooks call back instead of returning promises: there are a dozen on each request, and few of them have to wait. */
 async function install(app: App): Promise<void> {
   app.setErrorHandler(onError);
   // Answers are sent as they are: a serializer made from the schema would drop or coerce what the schema does not foresee.
@@ -134,11 +135,11 @@ async function install(app: App): Promise<void> {
   pageRoutes(app);
   await app.register(async (scope: App) => {
     scope.addHook('onRequest', requireReady);
-    scope.addHook('preHandler', async (request, reply) => {
-      if (request.method === 'GET' || request.method === 'HEAD' || request.routeOptions.url === '/v1/plans')
-        return undefined;
-      const violation = scope.services.state.coordinator()?.poisoned();
-      return violation === undefined ? undefined : sendFault(reply, edgeFault('service.poisoned', violation));
+    scope.addHook('preHandler', (request, reply, done) => {
+      const isRead = request.method === 'GET' || request.method === 'HEAD' || request.routeOptions.url === '/v1/plans';
+      const violation = isRead ? undefined : scope.services.state.coordinator()?.poisoned();
+      if (violation === undefined) done();
+      else sendFault(reply, edgeFault('service.poisoned', violation));
     });
     for (const routes of [imageRoutes, kernelRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes])
       routes(scope);
@@ -182,28 +183,31 @@ function installFileParser(app: App): void {
 }
 
 function installQueryParser(app: App): void {
-  app.addHook('preValidation', async (request, reply) => {
-    if (request.is404) return undefined;
+  app.addHook('preValidation', (request, reply, done) => {
+    if (request.is404) return done();
     const schema = request.routeOptions.schema?.querystring as Parameters<typeof parseQuery>[0];
-    if (schema === undefined && !request.url.startsWith('/v1/')) return undefined;
+    if (schema === undefined && !request.url.startsWith('/v1/')) return done();
     const parsed = parseQuery(schema, request.query as Readonly<Record<string, unknown>>);
-    if (!parsed.ok)
-      return sendFault(reply, edgeFault('http.schema', `${schemaErrorText([parsed.error])}.`), [parsed.error]);
+    if (!parsed.ok) {
+      sendFault(reply, edgeFault('http.schema', `${schemaErrorText([parsed.error])}.`), [parsed.error]);
+      return;
+    }
     request.query = parsed.value;
-    return undefined;
+    done();
   });
 }
 
 function installMeasuring(app: App): void {
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const route = request.is404 ? 'unmatched' : (request.routeOptions.url ?? 'unmatched');
     app.services.metrics.observeRequest(
       { method: request.method, route, status: reply.statusCode },
       reply.elapsedTime / 1000,
     );
+    done();
   });
-  app.addHook('onSend', async (_request, reply, payload) => {
+  app.addHook('onSend', (_request, reply, payload, done) => {
     if (app.services.state.isStopping()) reply.header('connection', 'close');
-    return payload;
+    done(null, payload);
   });
 }

@@ -137,7 +137,7 @@ function isAcceptable(request: FastifyRequest): boolean {
 
 /** One `onRequest` hook for all, in the order in which a refusal says most. */
 export function installGuards(app: App): void {
-  app.addHook('onRequest', async (request, reply) => {
+  const refuse = (request: FastifyRequest, reply: FastifyReply): FastifyReply | undefined => {
     reply.header('x-request-id', request.id);
     if (app.services.state.isStopping()) {
       reply.header('connection', 'close');
@@ -159,5 +159,8 @@ export function installGuards(app: App): void {
       return sendFault(reply, edgeFault('http.content-type', detail));
     }
     return undefined;
+  };
+  app.addHook('onRequest', (request, reply, done) => {
+    if (refuse(request, reply) === undefined) done();
   });
 }

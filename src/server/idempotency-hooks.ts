@@ -23,46 +23,57 @@ export function installIdempotency(app: App): void {
     for (const recovered of coordinator.recoveredAnswers()) store.restore(recoveredEntry(recovered));
   });
 
-  app.addHook('preValidation', async (request, reply) => {
+  /** True when the request is the first with its key, and goes on; false when it has been answered. */
+  const begin = async (request: FastifyRequest, reply: FastifyReply): Promise<boolean> => {
     const key = request.headers['idempotency-key'];
-    if (key === undefined || request.method !== 'POST' || request.caller === undefined) return undefined;
+    if (request.caller === undefined) return true;
     if (typeof key !== 'string' || !KEY.test(key)) {
-      return sendFault(reply, edgeFault('http.header', 'Idempotency-Key must be 1 to 255 printable ASCII characters.'));
+      sendFault(reply, edgeFault('http.header', 'Idempotency-Key must be 1 to 255 printable ASCII characters.'));
+      return false;
     }
     const scope = `${request.caller.tenant}\n${key}`;
     const hash = requestHash(request);
     for (;;) {
       const begun = store.begin(scope, hash);
       if (begun.kind === 'conflict') {
-        return sendFault(
+        sendFault(
           reply,
           edgeFault('http.idempotency.conflict', `The key ${JSON.stringify(key)} belongs to another request.`),
         );
+        return false;
       }
       if (begun.kind === 'first') {
         request.idempotency = { scope, hash, owns: true };
-        return undefined;
+        return true;
       }
       const answer = await begun.answer;
-      if (answer !== undefined) return replay(reply, answer);
+      if (answer === undefined) continue;
+      replay(reply, answer);
+      return false;
     }
+  };
+
+  app.addHook('preValidation', (request, reply, done) => {
+    if (request.method !== 'POST' || request.headers['idempotency-key'] === undefined) return done();
+    begin(request, reply).then((goesOn) => (goesOn ? done() : undefined), done);
   });
 
-  app.addHook('onSend', async (request, reply, payload) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
     const mark = request.idempotency;
-    if (mark?.owns !== true) return payload;
+    if (mark?.owns !== true) return done(null, payload);
     const isKept = isFinal(reply.statusCode) && typeof payload === 'string';
     store.finish(
       mark.scope,
       isKept ? { status: reply.statusCode, headers: keptHeaders(reply), body: payload } : undefined,
     );
     request.idempotency = undefined;
-    return payload;
+    done(null, payload);
   });
 
   // A reply that never reached onSend must not leave its key taken for ever.
-  app.addHook('onResponse', async (request) => {
+  app.addHook('onResponse', (request, _reply, done) => {
     if (request.idempotency?.owns === true) store.finish(request.idempotency.scope, undefined);
+    done();
   });
 }
 

@@ -22,6 +22,7 @@ export {
 export type { Quantiles } from './recent-quantiles.ts';
 export { GIVEN_UP, runPhases, runPhasesWhile } from './run-phases.ts';
 export {
+  type AbortNotice,
   assertHeld,
   TEXT_MUTEX_QUEUE_MAX,
   TextMutex,

@@ -27,13 +27,20 @@ export function assertHeld(held: TextMutexHeld): void {
   invariant(ALIVE.has(held), 'text_mutex is not held: the token is dead or was not made by TextMutex.run');
 }
 
+/** What an AbortSignal offers to somebody who waits; cheaper things do, too. */
+export interface AbortNotice {
+  readonly aborted: boolean;
+  addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
 /** Who asks for the lock and how long they will wait. */
 export interface TextMutexRequest {
   readonly client: string;
   /** What they will do with it, for people who wait: `"attach fentry tcp_set_state"`. */
   readonly what: string;
   /** Gives up waiting; work that has begun goes on to its end, because half a poke is no state to stop in. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortNotice;
   /** Longest wait, in milliseconds from the call. */
   readonly deadlineMs?: number;
 }
@@ -87,7 +94,9 @@ export class TextMutex {
   readonly #queueMax: number;
   readonly #observer: TextMutexObserver;
   readonly #mutex = new Mutex();
-  readonly #context = new AsyncLocalStorage<TextMutexHeld>();
+  readonly #context: AsyncLocalStorage<TextMutexHeld> | undefined;
+  /** Token of the body that runs at this moment, between two awaits. */
+  #current: TextMutexHeld | undefined;
   readonly #waiting = new FairLine<Waiter>();
   readonly #waits = new RecentQuantiles(SAMPLES);
   readonly #holds = new RecentQuantiles(SAMPLES);
@@ -96,8 +105,18 @@ export class TextMutex {
   #acquisitions = 0;
   #holder: { readonly held: TextMutexHeld; readonly sinceMs: number } | undefined;
 
-  constructor(options: { readonly clock: Clock; readonly queueMax?: number; readonly observer?: TextMutexObserver }) {
+  /**
+   * `followsAwaits: false`: a body that asks again behind an await of its own waits for ever instead of being refused. Following it there costs
+   * every promise of the process a hook.
+   */
+  constructor(options: {
+    readonly clock: Clock;
+    readonly queueMax?: number;
+    readonly observer?: TextMutexObserver;
+    readonly followsAwaits?: boolean;
+  }) {
     this.#clock = options.clock;
+    this.#context = options.followsAwaits === false ? undefined : new AsyncLocalStorage();
     this.#queueMax = options.queueMax ?? TEXT_MUTEX_QUEUE_MAX;
     this.#observer = options.observer ?? {};
     invariant(Number.isInteger(this.#queueMax) && this.#queueMax >= 0, 'queueMax must be an integer, 0 or more');
@@ -113,13 +132,19 @@ export class TextMutex {
     if (refusal !== undefined) return Promise.resolve(this.#refused(refusal, request));
     return new Promise<Result<T>>((resolve, reject) => {
       const waiter = this.#enqueue(request, (rule) => resolve(this.#refused(rule, request)));
-      waiter.serve = () =>
-        this.#mutex
-          .runExclusive(() => this.#takeTurn(waiter, body))
-          .then((result) => {
-            // Undefined: it gave up at the last moment, and was answered then.
-            if (result !== undefined) resolve(result);
-          }, reject);
+      waiter.serve = async () => {
+        const release = await this.#mutex.acquire();
+        try {
+          const turn = this.#takeTurn(waiter, body);
+          const result = turn instanceof Promise ? await turn : turn;
+          // Undefined: it gave up at the last moment, and was answered then.
+          if (result !== undefined) resolve(result);
+        } catch (error) {
+          reject(error);
+        } finally {
+          release();
+        }
+      };
       this.#serveNext();
     });
   }
@@ -149,7 +174,7 @@ export class TextMutex {
   }
 
   #refuse(request: TextMutexRequest): TextMutexRule | undefined {
-    const mine = this.#context.getStore();
+    const mine = this.#current ?? this.#context?.getStore();
     // A task that a body left behind still carries the token of that body; only a living one means that waiting would never end.
     if (mine !== undefined && ALIVE.has(mine)) return 'text-mutex.reentered';
     if (request.signal?.aborted === true) return 'text-mutex.aborted';
@@ -170,19 +195,24 @@ export class TextMutex {
       stopWatching: () => undefined,
       serve: () => Promise.resolve(),
     };
+    // Whose turn is next waits for nothing that could come in between.
+    if (this.#isTaken || this.#waiting.size > 0) this.#watch(waiter);
+    this.#waiting.push(waiter);
+    return waiter;
+  }
+
+  #watch(waiter: Waiter): void {
+    const { signal, deadlineMs } = waiter.request;
     const onAbort = (): void => waiter.giveUp?.('text-mutex.aborted');
-    request.signal?.addEventListener('abort', onAbort, { once: true });
-    const { deadlineMs } = request;
+    signal?.addEventListener('abort', onAbort, { once: true });
     const cancelTimer =
       deadlineMs === undefined
         ? undefined
         : this.#clock.after(deadlineMs, () => waiter.giveUp?.('text-mutex.deadline'));
     waiter.stopWatching = () => {
-      request.signal?.removeEventListener('abort', onAbort);
+      signal?.removeEventListener('abort', onAbort);
       cancelTimer?.();
     };
-    this.#waiting.push(waiter);
-    return waiter;
   }
 
   #leaveLine(waiter: Waiter): void {
@@ -191,7 +221,10 @@ export class TextMutex {
     this.#waiting.remove(waiter);
   }
 
-  async #takeTurn<T>(waiter: Waiter, body: (held: TextMutexHeld) => T | Promise<T>): Promise<Result<T> | undefined> {
+  #takeTurn<T>(
+    waiter: Waiter,
+    body: (held: TextMutexHeld) => T | Promise<T>,
+  ): Result<T> | Promise<Result<T>> | undefined {
     const waitMs = (this.#clock.monotonicUs() - waiter.sinceUs) / 1000;
     const { deadlineMs } = waiter.request;
     // A busy event loop may run this turn before the timer that was due earlier.
@@ -201,26 +234,44 @@ export class TextMutex {
     return this.#hold(waiter.request, waitMs, body);
   }
 
-  async #hold<T>(
+  /** The lock is given back when the body has ended: at once, or when its promise settles. */
+  #hold<T>(
     request: TextMutexRequest,
     waitMs: number,
     body: (held: TextMutexHeld) => T | Promise<T>,
-  ): Promise<Result<T>> {
+  ): Result<T> | Promise<Result<T>> {
     const held = Object.freeze({ client: request.client, what: request.what }) as TextMutexHeld;
     const startUs = this.#clock.monotonicUs();
     ALIVE.add(held);
     this.#holder = { held, sinceMs: this.#clock.now() };
     this.#acquisitions++;
     this.#waits.add(waitMs);
-    try {
-      this.#observer.onAcquired?.(waitMs);
-      return ok(await this.#context.run(held, () => body(held)));
-    } finally {
+    const release = (): void => {
       ALIVE.delete(held);
       this.#holder = undefined;
       const holdMs = (this.#clock.monotonicUs() - startUs) / 1000;
       this.#holds.add(holdMs);
       this.#observer.onReleased?.(holdMs);
+    };
+    let ended: T | Promise<T>;
+    try {
+      this.#observer.onAcquired?.(waitMs);
+      ended = this.#within(held, body);
+    } catch (error) {
+      release();
+      throw error;
+    }
+    if (ended instanceof Promise) return ended.then(ok).finally(release);
+    release();
+    return ok(ended);
+  }
+
+  #within<T>(held: TextMutexHeld, body: (held: TextMutexHeld) => T | Promise<T>): T | Promise<T> {
+    this.#current = held;
+    try {
+      return this.#context === undefined ? body(held) : this.#context.run(held, () => body(held));
+    } finally {
+      this.#current = undefined;
     }
   }
 

@@ -14,7 +14,7 @@ export const SNAPSHOT_EVERY = 500;
 const REPLAY_MS_MAX = 75;
 
 /** A snapshot of much takes long itself: it waits until the commands took so many times as long. */
-const SNAPSHOT_SHARE = 5;
+const SNAPSHOT_SHARE = 10;
 
 /** What was under way when the disk failed is no more than what clients have in flight. */
 const LATE_MAX = 10_000;

@@ -27,7 +27,8 @@ export function takeSnapshot(kernel: Kernel): KernelSnapshot {
     state: encodeValue({ ...kernel.state, modules: kernel.state.modules.map(moduleRecord) }),
     leases: encodeValue(kernel.leases),
     text: encodeValue(text.changedRanges().map(({ at, length }) => ({ at, bytes: text.bytes(at, length) }))),
-    history: encodeValue(text.history.newest(HISTORY_KEPT)),
+    // Plain data already, and most of a snapshot.
+    history: text.history.newest(HISTORY_KEPT) as unknown as Json,
     pokes: text.history.state().sequence,
     lastEvent: kernel.events.next - 1,
   };
@@ -41,5 +42,5 @@ export function restoreSnapshot(kernel: Kernel, held: TextMutexHeld, snapshot: K
   kernel.state = { ...state, modules: restoreModules(kernel.world, state.modules) };
   kernel.leases = decodeValue(snapshot.leases) as Leases;
   loadText(held, kernel.text, decodeValue(snapshot.text) as { readonly at: number; readonly bytes: Uint8Array }[]);
-  kernel.text.history.restore(decodeValue(snapshot.history) as readonly PokeRecord[], snapshot.pokes);
+  kernel.text.history.restore(snapshot.history as unknown as readonly PokeRecord[], snapshot.pokes);
 }

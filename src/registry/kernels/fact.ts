@@ -36,7 +36,11 @@ export function factAt<T>(fact: KernelFact<T>, version: KernelVersion): FactValu
   return fact.values.findLast(({ since }) => isAtLeast(version, since)) ?? fact.values[0];
 }
 
-export const readerFor =
-  (version: KernelVersion): FactReader =>
-  (fact) =>
-    factAt(fact, version).is;
+/** Facts are asked for at every step of a decision: each is looked up once. */
+export function readerFor(version: KernelVersion): FactReader {
+  const known = new Map<KernelFact<unknown>, unknown>();
+  return <T>(fact: KernelFact<T>): T => {
+    if (!known.has(fact)) known.set(fact, factAt(fact, version).is);
+    return known.get(fact) as T;
+  };
+}

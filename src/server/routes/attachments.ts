@@ -32,9 +32,10 @@ export function attachmentRoutes(app: App): void {
     '/v1/attachments',
     {
       bodyLimit: LARGE_BODY_BYTES,
-      preValidation: async (request, reply) => {
+      preValidation: (request, reply, done) => {
         const fault = checkPlaceCount(request.body);
-        return fault === undefined ? undefined : sendFault(reply, fault);
+        if (fault === undefined) done();
+        else sendFault(reply, fault);
       },
       schema: {
         tags: ['attachments'],

@@ -1,6 +1,7 @@
+import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { invariant, ok, type Result } from '../../base/index.ts';
-import type { Caller, Coordinator, PageRequest, ReadCalls } from '../../coordinator/index.ts';
+import type { AbortNotice, Caller, Coordinator, PageRequest, ReadCalls } from '../../coordinator/index.ts';
 import type { App } from '../app-type.ts';
 import { sendFault } from '../problem.ts';
 import { edgeFault } from '../rules.ts';
@@ -45,9 +46,10 @@ export async function readsOf(app: App, at: number | undefined): Promise<Result<
 }
 
 /** Refuses what needs an image while there is none. */
-export async function requireReady(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+export function requireReady(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   const { state } = request.server.services;
-  return state.current().phase === 'ready' ? undefined : sendNotReady(reply, state);
+  if (state.current().phase === 'ready') done();
+  else sendNotReady(reply, state);
 }
 
 export function sendNotReady(reply: FastifyReply, state: ServiceState): FastifyReply {
@@ -78,9 +80,33 @@ export function callerOf(request: FastifyRequest, reply: FastifyReply): Caller {
   const { idempotency } = request;
   if (idempotency !== undefined)
     return { ...caller, idempotency: { scope: idempotency.scope, hash: idempotency.hash } };
-  const controller = new AbortController();
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort();
-  });
-  return { ...caller, signal: controller.signal };
+  return { ...caller, signal: new ClientGone(reply.raw) };
+}
+
+/** Aborts when the client goes away before it has its answer. Only those who have to wait pay for listening. */
+class ClientGone implements AbortNotice {
+  readonly #response: ServerResponse;
+  #listening: Map<() => void, () => void> | undefined;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+  }
+
+  get aborted(): boolean {
+    return this.#response.destroyed && !this.#response.writableFinished;
+  }
+
+  addEventListener(_type: 'abort', listener: () => void): void {
+    const onClose = (): void => {
+      if (!this.#response.writableFinished) listener();
+    };
+    this.#listening ??= new Map();
+    this.#listening.set(listener, onClose);
+    this.#response.once('close', onClose);
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    const onClose = this.#listening?.get(listener);
+    if (onClose !== undefined) this.#response.off('close', onClose);
+  }
 }
