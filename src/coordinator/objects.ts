@@ -99,9 +99,9 @@ function programType({ type }: LinkedProgram): BpfProgramType | undefined {
   return BPF_PROGRAM_TYPES.find((known) => known === wanted);
 }
 
-/** The function that a program is bound to; a kprobe's place is its attachment's. */
+/** The function or tracepoint that a program is bound to; of the others the attachment says where. */
 function attachTo({ type, target }: LinkedProgram): string | undefined {
-  if (target === undefined || /^k(?:ret)?probe/.test(type)) return undefined;
+  if (target === undefined || /^k(?:ret)?probe|^(?:raw_)?tracepoint$/.test(type)) return undefined;
   return type === 'lsm' ? `bpf_lsm_${target}` : target;
 }
 

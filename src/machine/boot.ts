@@ -1,12 +1,15 @@
 import { type AddressSpace, Cpu } from '../cpu/index.ts';
+import { helperStub, TRACE_RUN_STUB_ID } from '../jit/index.ts';
 import { ARENA_END, ARENA_START } from '../textpoke/index.ts';
 import { BpfMemoryOfMachine } from './bpf-memory.ts';
 import { STUB_HELPERS } from './handlers/helpers.ts';
+import { traceRun } from './handlers/tracepoint.ts';
 import { INTERCEPTED, type Play } from './intercepts.ts';
 import { HYPERCALL } from './layout.ts';
 import type { MachineImage } from './machine-image.ts';
 import { MachineText, type Overlay } from './machine-text.ts';
 import { makeMemory } from './memory.ts';
+import { TracepointMemory } from './tracepoint-memory.ts';
 
 /** A machine that has booted one kernel and runs nothing yet. */
 export interface Booted {
@@ -20,6 +23,8 @@ export interface Booted {
   readonly overlays: readonly Overlay[];
   /** Memory of BPF maps. */
   readonly bpf: BpfMemoryOfMachine;
+  /** Memory of the probes of tracepoints. */
+  readonly tracepoints: TracepointMemory;
 }
 
 export function boot(image: MachineImage): Booted {
@@ -34,7 +39,9 @@ export function boot(image: MachineImage): Booted {
   }
   const overlays = [...intercepts.keys()].map((at) => ({ at: Number(at - image.base), bytes: HYPERCALL }));
   for (const [at, play] of STUB_HELPERS) intercepts.set(at, play);
+  intercepts.set(helperStub(TRACE_RUN_STUB_ID), traceRun);
   const bpf = new BpfMemoryOfMachine(space, image);
+  const tracepoints = new TracepointMemory(space, image);
   const cpus = Array.from({ length: image.cpus }, (_, number) => new Cpu({ number, space }));
-  return { image, space, text, cpus, intercepts, overlays, bpf };
+  return { image, space, text, cpus, intercepts, overlays, bpf, tracepoints };
 }

@@ -5,6 +5,10 @@ import { PLAYED_HELPERS } from './handlers/helpers.ts';
 import { funcIpOfKprobe } from './handlers/kprobe-ftrace.ts';
 import { optimizedCallback } from './handlers/optprobe.ts';
 import { rethookReturn } from './handlers/rethook.ts';
+import { traceBufferAlloc, traceRun, traceSubmit } from './handlers/tracepoint.ts';
+
+/** By the number of arguments. */
+const TRACE_RUNS: readonly string[] = Array.from({ length: 12 }, (_, i) => `bpf_trace_run${i + 1}`);
 
 export type Play = (x: Execution) => Handler | Played;
 
@@ -35,6 +39,9 @@ export const INTERCEPTED: ReadonlyMap<string, Play> = new Map([
     kinds.map((kind) => `__bpf_prog_exit${kind}`),
     programExit,
   ),
+  ...of(TRACE_RUNS, traceRun),
+  ...of(['perf_trace_buf_alloc'], traceBufferAlloc),
+  ...of(['perf_trace_run_bpf_submit'], traceSubmit),
   ...of(['__bpf_tramp_enter', '__bpf_tramp_exit'], imageReference),
   ...PLAYED_HELPERS,
 ]);

@@ -47,13 +47,18 @@ const SYMBOLS = [
     '__warn_printk',
     'kprobe_ftrace_kill',
     'optimized_callback',
+    'perf_trace_buf_alloc',
+    'perf_trace_run_bpf_submit',
   ],
+  ...Array.from({ length: 12 }, (_, i) => `bpf_trace_run${i + 1}`),
   ...[...HELPER_PROTOTYPES.values()].flatMap(({ symbol, symbolOf = {} }) => [symbol, ...Object.values(symbolOf)]),
 ];
 
 const MEMBERS: readonly (readonly [tag: string, ...members: readonly string[]])[] = [
   ['pcpu_hot', 'current_task', 'preempt_count', 'cpu_number', 'top_of_stack'],
   ['task_struct', 'stack', 'cpu', 'rethooks'],
+  ['tracepoint', 'funcs'],
+  ['trace_event_call', 'prog_array'],
 ];
 
 function shared(bytes: Uint8Array): Uint8Array {

@@ -10,6 +10,7 @@ import type { MachineText, Overlay } from './machine-text.ts';
 import { mapModules } from './modules.ts';
 import { Run } from './run.ts';
 import { RuntimeIndex } from './runtime-index.ts';
+import type { TracepointMemory } from './tracepoint-memory.ts';
 import { type Watches, watchCounted } from './watch.ts';
 
 interface Shown {
@@ -31,6 +32,7 @@ export class Machine {
   readonly #intercepts: ReadonlyMap<bigint, Play>;
   readonly #overlays: readonly Overlay[];
   readonly #bpf: BpfMemoryOfMachine;
+  readonly #tracepoints: TracepointMemory;
   #slots: Region | undefined;
   #modules: readonly Region[] = [];
   #shown: Shown | undefined;
@@ -38,13 +40,14 @@ export class Machine {
   constructor(image: MachineImage, clock: Clock) {
     this.image = image;
     this.#clock = clock;
-    const { space, text, cpus, intercepts, overlays, bpf } = boot(image);
+    const { space, text, cpus, intercepts, overlays, bpf, tracepoints } = boot(image);
     this.space = space;
     this.text = text;
     this.#cpus = cpus;
     this.#intercepts = intercepts;
     this.#overlays = overlays;
     this.#bpf = bpf;
+    this.#tracepoints = tracepoints;
   }
 
   /** Modules come and go: their data does with them. */
@@ -84,6 +87,7 @@ export class Machine {
     invariant(cpu !== undefined, () => `CPU ${request.cpu} of ${this.#cpus.length}`);
     this.space.restore();
     this.#bpf.putPrograms(state.runtime.tailCallees);
+    this.#tracepoints.put(state.runtime.tracepoints);
     const run = new Run(
       {
         image: this.image,

@@ -146,6 +146,7 @@ export type {
   RuntimeOps,
   RuntimeOptprobe,
   RuntimeProgram,
+  RuntimeTracepoint,
 } from './runtime/runtime.ts';
 export { type SiteFacts, siteFacts } from './site-view.ts';
 export { decideSysctl, readSysctl, SYSCTLS, type Sysctl, type SysctlName } from './sysctl/sysctl.ts';

@@ -8,6 +8,7 @@ import type { RuleCase } from './static-rule-cases.ts';
 const F = 'tcp_set_state';
 const EXIT = '9500000000000000';
 const RETURN_0 = `b700000000000000${EXIT}`;
+const RAW_TRACEPOINT = { type: 'raw_tracepoint', bytecode: RETURN_0 } as const;
 
 function notLoaded(lab: RegistryLab, request: LoadProgramRequest): Fault {
   const { outcome } = lab.loadProgram(request);
@@ -59,6 +60,22 @@ export const PROGRAM_CASES: Readonly<Record<string, RuleCase>> = {
   'program.unknown': { refuse: (lab) => lab.refused('fentry', F, {}, 'test', 'prog_none') },
   'program.type': {
     refuse: (lab) => lab.refused('fexit', F, {}, 'test', loaded(lab, { type: 'fentry', bytecode: RETURN_0 })),
+  },
+  'tracepoint.program.raw': {
+    refuse: (lab) => lab.refused('tracepoint', 'sched_switch', {}, 'test', loaded(lab, RAW_TRACEPOINT)),
+    image: (image) => ({ ...image, btf: undefined }),
+  },
+  'tracepoint.program.event': {
+    refuse: (lab) =>
+      lab.refused('tracepoint', 'sched_switch', {}, 'test', loaded(lab, { ...RAW_TRACEPOINT, type: 'tracepoint' })),
+  },
+  'tracepoint.program.context': {
+    refuse: (lab) => {
+      // r0 = *(u64 *)(r1 +24): a fourth argument, of three.
+      const bytecode = `79101800${'00000000'}${RETURN_0}`;
+      return lab.refused('tracepoint', 'sched_switch', {}, 'test', loaded(lab, { ...RAW_TRACEPOINT, bytecode }));
+    },
+    errno: 'EINVAL',
   },
   'program.in-use': {
     refuse: (lab) => {

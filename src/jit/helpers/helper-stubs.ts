@@ -7,4 +7,7 @@ export const HELPER_STUBS_MAX = 512;
 const STUB_SIZE = 16;
 export const HELPER_STUBS_SIZE = HELPER_STUBS_MAX * STUB_SIZE;
 
+/** Where tracepoints of the built-in kernel call raw programs: the last stub, which is no helper's. */
+export const TRACE_RUN_STUB_ID = HELPER_STUBS_MAX - 1;
+
 export const helperStub = (id: number): bigint => HELPER_STUBS_START + BigInt(id * STUB_SIZE);

@@ -1,7 +1,15 @@
 import type { MapType } from '../maps/index.ts';
 
 /** Types of programs that call helpers, by what they attach to; `freplace` programs call what their target's type may. */
-export type HelperProgramType = 'fentry' | 'fexit' | 'fmod_ret' | 'lsm' | 'kprobe' | 'tracepoint' | 'raw_tracepoint';
+export type HelperProgramType =
+  | 'fentry'
+  | 'fexit'
+  | 'fmod_ret'
+  | 'lsm'
+  | 'kprobe'
+  | 'tracepoint'
+  | 'raw_tracepoint'
+  | 'tp_btf';
 
 /**
  * enum bpf_arg_type (include/linux/bpf.h, 6.12) with its flags: what a helper takes in one of R1 to R5. A size follows the memory that it is the size of.

@@ -7,7 +7,7 @@ import type { ArgType, HelperProgramType, HelperPrototype, RetType } from './pro
 
 /** Programs that a BPF trampoline calls (bpf_prog_has_trampoline). */
 const TRAMPOLINE = ['fentry', 'fexit', 'fmod_ret', 'lsm'] as const;
-const ALL = [...TRAMPOLINE, 'kprobe', 'tracepoint', 'raw_tracepoint'] as const;
+const ALL = [...TRAMPOLINE, 'kprobe', 'tracepoint', 'raw_tracepoint', 'tp_btf'] as const;
 
 const KEYED: readonly MapType[] = ['hash', 'array', 'percpu_hash', 'percpu_array', 'lru_hash', 'lru_percpu_hash'];
 const PER_CPU: readonly MapType[] = ['percpu_hash', 'percpu_array', 'lru_percpu_hash'];
@@ -37,6 +37,7 @@ const helper = (
 const bySuffix = (name: string): Partial<Record<HelperProgramType, string>> => ({
   ...Object.fromEntries(TRAMPOLINE.map((type) => [type, `${name}_raw_tp`])),
   raw_tracepoint: `${name}_raw_tp`,
+  tp_btf: `${name}_raw_tp`,
   tracepoint: `${name}_tp`,
 });
 

@@ -4,6 +4,7 @@ import type { Env } from './env.ts';
 import { MAYBE_NULL, PTR_TRUSTED } from './reg.ts';
 import type { VerifyTarget } from './request.ts';
 import type { Range } from './state.ts';
+import { tracepointDoubt } from './tracepoint-arguments.ts';
 
 const K = BTF_KIND;
 /** MAX_BPF_FUNC_ARGS and MAX_BPF_FUNC_REG_ARGS (include/linux/bpf.h). */
@@ -72,6 +73,27 @@ export function lsmRange(env: Env): Range | undefined {
   return BOOL_HOOKS.has(target.name) ? { min: 0, max: 1 } : { min: -MAX_ERRNO, max: 0 };
 }
 
+/** What a function takes, or a tracepoint: behind the `void *__data` that each btf_trace_NAME begins with. */
+interface Signature {
+  readonly proto: number;
+  /** Parameters in front of the first that is an argument. */
+  readonly first: number;
+  readonly count: number;
+}
+
+function signatureOf(env: Env, btf: BtfTypes, id: number): Signature {
+  const isTracepoint = env.request.type === 'tp_btf';
+  const inner = btf.sizeOrType(id);
+  const proto = btf.kind(inner) === K.PTR ? btf.sizeOrType(inner) : inner;
+  const first = isTracepoint ? 1 : 0;
+  return { proto, first, count: Math.max(0, btf.vlen(proto) - first) };
+}
+
+const parameterName = (btf: BtfTypes, { proto, first }: Signature, index: number): string =>
+  btf.string(btf.tail(proto, (index + first) * 2));
+const parameterType = (btf: BtfTypes, { proto, first }: Signature, index: number): number =>
+  btf.tail(proto, (index + first) * 2 + 1);
+
 /** Words that an argument takes, in bytes: a struct by value takes more than one. */
 function slotBytes(btf: BtfTypes, type: number): number {
   const bare = stripBtf(btf, type);
@@ -85,11 +107,11 @@ const sizedBytes = (btf: BtfTypes, bare: number): number =>
     : 0;
 
 /** The argument whose words the offset is in; one past the last is the return value (get_ctx_arg_idx). */
-function argumentAt(btf: BtfTypes, proto: number, off: number): number {
-  const count = btf.vlen(proto);
+function argumentAt(btf: BtfTypes, signature: Signature, off: number): number {
+  const { proto, count } = signature;
   let end = 0;
   for (let index = 0; index < count; index++) {
-    end += slotBytes(btf, btf.tail(proto, index * 2 + 1));
+    end += slotBytes(btf, parameterType(btf, signature, index));
     if (off < end) return index;
   }
   end += slotBytes(btf, btf.sizeOrType(proto));
@@ -112,7 +134,7 @@ function refuseAccess(env: Env, { off, size }: Access): never {
 
 /** An argument or, one past the last, the return value of the function. */
 interface Argument {
-  readonly proto: number;
+  readonly signature: Signature;
   readonly name: string;
   readonly index: number;
 }
@@ -121,10 +143,10 @@ interface Argument {
 function returnType(
   env: Env,
   btf: BtfTypes,
-  { proto, name, index }: Argument,
+  { signature, name, index }: Argument,
   access: Access,
 ): { readonly type: number; readonly isHook: boolean } {
-  const type = btf.sizeOrType(proto);
+  const type = btf.sizeOrType(signature.proto);
   switch (env.request.type) {
     case 'lsm':
       return { type, isHook: true };
@@ -145,23 +167,28 @@ function returnType(
 function pointerValue(
   env: Env,
   btf: BtfTypes,
-  { name, index, proto }: Argument,
+  { name, index, signature }: Argument,
   pointer: number,
   access: Access,
 ): CtxValue {
   const { type } = env.request;
-  const parameter = index === btf.vlen(proto) ? '' : btf.string(btf.tail(proto, index * 2));
+  const parameter = index === signature.count ? '' : parameterName(btf, signature, index);
   const pointee = btf.sizeOrType(pointer);
   if (pointee === 0 || btf.kind(stripBtf(btf, pointee)) === K.INT) return SCALAR;
-  const isTrusted = type === 'lsm' && !UNTRUSTED_HOOKS.has(name);
+  const isTrusted = type === 'tp_btf' || (type === 'lsm' && !UNTRUSTED_HOOKS.has(name));
+  const doubt = type === 'tp_btf' ? tracepointDoubt(name, index) : undefined;
   const bare = stripBtf(btf, pointee);
   if (!isRecord(btf, bare)) {
     env.log.say(`func '${name}' arg${index} type ${kindName(btf, bare)} is not a struct\n`);
     return refuseAccess(env, access);
   }
   env.log.say(`func '${name}' arg${index} has btf_id ${bare} type ${kindName(btf, bare)} '${btf.name(bare)}'\n`);
-  const flags =
-    (isTrusted ? PTR_TRUSTED : 0) | (parameter.endsWith('__nullable') ? MAYBE_NULL : 0) | tagFlags(btf, pointee);
+  if (doubt === 'error') {
+    env.log.say(`marking pointer arg${index} as scalar as it may encode error\n`);
+    return SCALAR;
+  }
+  const mayBeNull = parameter.endsWith('__nullable') || doubt === 'null';
+  const flags = (isTrusted ? PTR_TRUSTED : 0) | (mayBeNull ? MAYBE_NULL : 0) | tagFlags(btf, pointee);
   return { kind: 'pointer', btfId: bare, flags };
 }
 
@@ -185,16 +212,18 @@ function btfAccess(env: Env, access: Access): CtxValue {
     return refuseAccess(env, access);
   }
   if (btf === undefined || target?.btfId === undefined) return untypedAccess(env, target, access);
-  const proto = btf.sizeOrType(target.btfId);
-  const count = btf.vlen(proto);
-  const arg = argumentAt(btf, proto, off);
+  const signature = signatureOf(env, btf, target.btfId);
+  const { count } = signature;
+  const arg = argumentAt(btf, signature, off);
   if (arg > count) {
     env.log.say(`func '${name}' doesn't have ${arg + 1}-th argument\n`);
     return refuseAccess(env, access);
   }
-  const argument = { proto, name, index: arg };
+  const argument = { signature, name, index: arg };
   const { type, isHook } =
-    arg === count ? returnType(env, btf, argument, access) : { type: btf.tail(proto, arg * 2 + 1), isHook: false };
+    arg === count
+      ? returnType(env, btf, argument, access)
+      : { type: parameterType(btf, signature, arg), isHook: false };
   const bare = stripBtf(btf, type);
   const kind = btf.kind(bare);
   if (isSmallInt(btf, bare) || kind === K.ENUM || kind === K.ENUM64 || kind === K.STRUCT) {

@@ -65,6 +65,8 @@ export class Env {
   maxStatesPerInsn = 0;
   longestReadWalk = 0;
   callsGetFuncIp = false;
+  /** End of what is read of the context (max_ctx_offset). */
+  maxCtxOffset = 0;
   #touchedRegs = 0;
   readonly #touchedSlots = new Uint8Array(MAX_STACK / SLOT_SIZE);
   #hasTouched = false;

@@ -146,6 +146,7 @@ function accessMem(env: Env, { regno, size, isWrite, into }: Access, off: number
 function accessCtx(env: Env, { regno, size, isWrite, into }: Access, off: number): void {
   checkUnmoved(env, env.reg(regno), regno, false);
   const value = ctxAccess(env, off, size, isWrite);
+  env.maxCtxOffset = Math.max(env.maxCtxOffset, off + size);
   if (isWrite || into === undefined) return;
   if (value.kind === 'scalar') {
     const scalar = unknownScalar();

@@ -26,6 +26,8 @@ export interface VerifiedBytes {
   readonly code: string;
   /** Bytes of stack of each function. */
   readonly stackDepths: readonly number[];
+  /** End of what it reads of its context, in bytes. */
+  readonly maxCtxOffset: number;
   readonly stats: VerifyStats;
   readonly log: string;
 }
@@ -57,7 +59,8 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
     ...(maxInstructions === undefined ? {} : { maxInstructions }),
   });
   if (!verified.ok) return verified;
-  const { stats, log } = verified.value;
+  const { stats, log, maxCtxOffset } = verified.value;
   const rewritten = rewriteVerified(code.value, functions.value, verified.value);
-  return ok({ code: toHex(bytesOfBpfCode(rewritten.code)), stackDepths: rewritten.stackDepths, stats, log });
+  const { stackDepths } = rewritten;
+  return ok({ code: toHex(bytesOfBpfCode(rewritten.code)), stackDepths, maxCtxOffset, stats, log });
 }

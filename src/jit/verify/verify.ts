@@ -25,6 +25,8 @@ export interface Verification {
   readonly probes: Uint8Array;
   /** Bytes of stack of each function. */
   readonly stackDepths: readonly number[];
+  /** End of what it reads of its context, in bytes. */
+  readonly maxCtxOffset: number;
   readonly stats: VerifyStats;
   /** What the log has, of its level. */
   readonly log: string;
@@ -100,6 +102,7 @@ function run(request: VerifyRequest): Result<Verification, Refusal> {
     seen: env.seen,
     probes: Uint8Array.from(env.loadedFrom, (kind) => (kind === 'probe' ? 1 : 0)),
     stackDepths: env.subprogs.map(({ stackDepth }) => stackDepth),
+    maxCtxOffset: env.maxCtxOffset,
     stats: statsOf(env),
     log: env.log.text,
   });

@@ -44,6 +44,9 @@ function seen(x: Execution, { code }: Watched): { readonly at: number; readonly 
       const { func = callSite(x), args = 0 } = code.extension ?? {};
       return { at: func, args: registers(x).slice(0, args) };
     }
+    case 'tracepoint_probe':
+      // The first argument is the probe's own data.
+      return { at: callSite(x), args: registers(x).slice(1) };
     default:
       return { at: callSite(x), args: registers(x) };
   }

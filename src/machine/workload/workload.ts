@@ -205,9 +205,10 @@ export class Workload {
   }
 
   #restore(): void {
-    const { space, bpf } = this.#booted;
+    const { space, bpf, tracepoints } = this.#booted;
     space.restore();
     bpf.putPrograms(this.#now.state.runtime.tailCallees);
+    tracepoints.put(this.#now.state.runtime.tracepoints);
     this.#sinceRestore = 0;
   }
 

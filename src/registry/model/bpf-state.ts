@@ -20,7 +20,17 @@ export interface TrampLink {
   readonly isRecursionChecked: boolean;
 }
 
-export type BpfProgramType = 'raw' | 'fentry' | 'fexit' | 'fmod_ret' | 'freplace' | 'lsm' | 'kprobe';
+export type BpfProgramType =
+  | 'raw'
+  | 'fentry'
+  | 'fexit'
+  | 'fmod_ret'
+  | 'freplace'
+  | 'lsm'
+  | 'kprobe'
+  | 'tracepoint'
+  | 'raw_tracepoint'
+  | 'tp_btf';
 
 /** What BTF says of one function of a program. */
 export interface BpfFunctionInfo {
@@ -36,6 +46,8 @@ export interface VerifiedProgram {
   readonly code: string;
   /** Bytes of stack of each of its functions. */
   readonly stackDepths: readonly number[];
+  /** End of what it reads of its context, in bytes; absent in what was verified before that was known. */
+  readonly maxCtxOffset?: number;
 }
 
 /** A program as a client loaded it. */

@@ -261,7 +261,18 @@ export type StaticCallUser = (
 export interface Tracepoint {
   readonly name: string;
   /** In the order in which they run: the oldest first. */
-  readonly probes: readonly { readonly attachment: string; readonly func: number }[];
+  readonly probes: readonly TraceProbe[];
+}
+
+/** One user of a tracepoint. Users with the same function and data are one probe (struct tracepoint_func) in the place of the first. */
+export interface TraceProbe {
+  readonly attachment: string;
+  readonly func: number;
+  /** What the function is called with in front of the tracepoint's arguments; undefined for one that is not of our making. */
+  readonly data?: bigint;
+  /** Arguments that a raw program gets. */
+  readonly args?: number;
+  readonly program?: ProbeProgram & { readonly kind: 'raw' | 'event' };
 }
 
 /** struct kgdb_bkpt of an active breakpoint, or what a breakpoint left behind. */

@@ -1,9 +1,12 @@
 import { err, invariant, ok, type Result } from '../../base/index.ts';
 import { generateCountingHandler } from '../../jit/index.ts';
 import { dataObject, install, remove } from '../arena.ts';
+import type { TraceProbe } from '../model/state.ts';
 import { locate, parsePlace } from '../place.ts';
+import { PROGRAM_TYPE } from '../rules/program.ts';
 import { refuse } from '../rules/rule.ts';
 import { TRACEPOINT_PROBE, TRACEPOINT_UNKNOWN } from '../rules/tracepoint.ts';
+import { bpfProbe } from '../tracepoint/bpf-probe.ts';
 import {
   addProbe,
   removeProbe,
@@ -20,19 +23,24 @@ const CODE_SIZE = 64;
 function probeFunction(
   txn: Txn,
   request: OwnerRequest,
-): Result<{ readonly func: number; readonly owned: readonly number[] }> {
+  parts: TracepointParts,
+): Result<{ readonly probe: Omit<TraceProbe, 'attachment'>; readonly owned: readonly number[] }> {
+  if (request.program !== undefined) {
+    const probe = bpfProbe(txn, parts, request.program);
+    return probe.ok ? ok({ probe: probe.value, owned: [] }) : probe;
+  }
   const wanted = request.options['probe'];
   if (typeof wanted === 'string') {
     const place = parsePlace(wanted);
     const func = place === undefined ? undefined : locate(txn.world, place);
     return func === undefined || !txn.text.contains(func, 1)
       ? err(refuse(TRACEPOINT_PROBE, { detail: `options.probe ${JSON.stringify(wanted)} is not a place in text.` }))
-      : ok({ func, owned: [] });
+      : ok({ probe: { func }, owned: [] });
   }
   const counter = dataObject(txn, 8);
   const code = { size: CODE_SIZE, what: 'tracepoint_probe', attachment: request.identity.id, counter };
   const func = install(txn, code, (at) => generateCountingHandler({ at, counter, cpu: txn.world.cpu }));
-  return ok({ func, owned: [func] });
+  return ok({ probe: { func, data: counter }, owned: [func] });
 }
 
 function partsOf(txn: Txn, text: string): TracepointParts | undefined {
@@ -45,6 +53,10 @@ export const tracepointOwner: Owner = {
   kind: 'tracepoint',
   options: { probe: { type: 'name' } },
   takes: [],
+  withProgram: (options) =>
+    options['probe'] === undefined
+      ? ok(options)
+      : err(refuse(PROGRAM_TYPE, { detail: 'A tracepoint calls options.probe or a program, not both.' })),
   attach(txn, request): Result<Attached> {
     const { target, identity } = request;
     invariant(target.kind === 'place', 'a tracepoint has one name');
@@ -53,9 +65,9 @@ export const tracepointOwner: Owner = {
       return err(
         refuse(TRACEPOINT_UNKNOWN, { detail: `The kernel has no tracepoint ${target.text}.`, place: target.text }),
       );
-    const probe = probeFunction(txn, request);
+    const probe = probeFunction(txn, request, parts);
     if (!probe.ok) return probe;
-    addProbe(txn, parts, { attachment: identity.id, func: probe.value.func });
+    addProbe(txn, parts, { attachment: identity.id, ...probe.value.probe });
     return ok({ sites: tracepointSites(txn.world, parts), owned: probe.value.owned });
   },
   detach(txn, attachment) {

@@ -48,6 +48,9 @@ export const BPF_PROGRAM_TYPES: readonly BpfProgramType[] = [
   'freplace',
   'lsm',
   'kprobe',
+  'tracepoint',
+  'raw_tracepoint',
+  'tp_btf',
 ];
 /** sizeof(struct bpf_prog) and its aux, rounded up; only its address matters. */
 const BPF_PROG_SIZE = 256;
@@ -199,6 +202,9 @@ const PROG_TYPE: Readonly<Record<BpfProgramType, BpfProg['type']>> = {
   freplace: 'ext',
   lsm: 'lsm',
   kprobe: 'other',
+  tracepoint: 'other',
+  raw_tracepoint: 'other',
+  tp_btf: 'tracing',
 };
 
 const ATTACH_TYPE: Readonly<Partial<Record<BpfProgramType, TrampLinkKind>>> = {
@@ -295,7 +301,10 @@ export const attachmentsOf = (txn: Txn, program: BpfProgram): readonly string[] 
       .map((link) => link.attachment),
   );
   const probes = [...txn.kprobes.values()].filter((probe) => probe.program?.id === program.id);
-  return [...linked, ...probes.map(({ id }) => id)];
+  const traced = [...txn.tracepoints.values()].flatMap((tracepoint) =>
+    tracepoint.probes.filter((probe) => probe.program?.id === program.id),
+  );
+  return [...linked, ...probes.map(({ id }) => id), ...traced.map(({ attachment }) => attachment)];
 };
 
 /** Those, and the ones that are attached to it. */
@@ -325,6 +334,14 @@ export const decideUnloadProgram = (
     return ok(program);
   });
 
+const PROBE_KINDS: ReadonlySet<string> = new Set(['kprobe', 'kretprobe', 'tracepoint']);
+
+/** Types of programs that a kind of attachment runs. */
+function typesFor(kind: string): readonly string[] {
+  if (kind === 'tracepoint') return ['tracepoint', 'raw_tracepoint', 'tp_btf'];
+  return kind === 'kretprobe' ? ['kprobe'] : [kind];
+}
+
 /** The program that an attach request names, when it fits; undefined when it names none. */
 export function programFor(
   txn: Txn,
@@ -335,14 +352,14 @@ export function programFor(
   if (id === undefined) return ok(undefined);
   const program = txn.programs.get(id);
   if (program === undefined || program.tenant !== identity.tenant) return err(programUnknown(id));
-  const isProbe = kind === 'kprobe' || kind === 'kretprobe';
-  if (program.type !== (isProbe ? 'kprobe' : kind) || program.image === undefined)
+  const isProbe = PROBE_KINDS.has(kind);
+  if (!typesFor(kind).includes(program.type) || program.image === undefined)
     return err(refuse(PROGRAM_TYPE, { detail: `${id} was loaded as ${program.type}, not for ${kind}.` }));
   if (program.attachTo !== undefined && program.attachTo !== target)
     return err(
       refuse(PROGRAM_TYPE, { detail: `${id} was loaded for ${program.attachTo}, not for ${String(target)}.` }),
     );
-  // Programs of perf events may run on any number of them.
+  // Programs of perf events and of raw tracepoints may run on any number of them.
   if (isProbe) return ok(program);
   const elsewhere = attachmentsOf(txn, program).find((user) => txn.attachments.get(user)?.target !== target);
   if (elsewhere !== undefined)

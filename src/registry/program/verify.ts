@@ -11,8 +11,9 @@ import {
 import { functionOf, parseProgramPlace } from '../bpf/programs.ts';
 import { programMaps } from '../maps/program-maps.ts';
 import type { AttachIdentity } from '../model/request.ts';
-import type { KernelState, VerifiedProgram } from '../model/state.ts';
+import type { BpfProgramType, KernelState, VerifiedProgram } from '../model/state.ts';
 import { programFault } from '../rules/program.ts';
+import { traceSignature } from '../tracepoint/signature.ts';
 import type { World } from '../world.ts';
 import type { LoadProgramRequest } from './load.ts';
 
@@ -68,6 +69,17 @@ export function verificationJob(
   );
 }
 
+function targetFor(
+  world: World,
+  state: Pick<KernelState, 'bpfProgs'>,
+  type: BpfProgramType,
+  name: string,
+): VerifyTarget | undefined {
+  if (type !== 'tp_btf') return programTarget(state, name) ?? targetOf(world, name);
+  const signature = traceSignature(world.image, name);
+  return signature && { name, btfId: signature.btfId, words: signature.args };
+}
+
 function jobFor(
   world: World,
   state: Pick<KernelState, 'bpfProgs'>,
@@ -75,7 +87,7 @@ function jobFor(
   maps: readonly MapSpec[],
 ): VerificationJob | undefined {
   if (type === 'raw') return undefined;
-  const target = attachTo === undefined ? undefined : (programTarget(state, attachTo) ?? targetOf(world, attachTo));
+  const target = attachTo === undefined ? undefined : targetFor(world, state, type, attachTo);
   const args = type === 'freplace' ? functions?.[0]?.args : undefined;
   return {
     bytecode,
@@ -115,6 +127,6 @@ export const runVerification = (job: VerificationJob, btf: BtfTypes | undefined)
 /** What came of it, as a load request takes it; a refusal has its rule's page and the verifier's log. */
 export function verifiedProgram(answer: Result<VerifiedBytes, Refusal>): Result<VerifiedProgram> {
   if (!answer.ok) return err(programFault(answer.fault));
-  const { code, stackDepths } = answer.value;
-  return ok({ code, stackDepths });
+  const { code, stackDepths, maxCtxOffset } = answer.value;
+  return ok({ code, stackDepths, maxCtxOffset });
 }

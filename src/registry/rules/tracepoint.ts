@@ -24,4 +24,46 @@ export const TRACEPOINT_PROBE: Rule = {
   remedies: ['Leave `probe` out for a probe that counts.'],
 };
 
-export const TRACEPOINT_RULES: readonly Rule[] = [TRACEPOINT_UNKNOWN, TRACEPOINT_PROBE];
+export const TRACEPOINT_RAW: Rule = {
+  id: 'tracepoint.program.raw',
+  title: 'A tracepoint that raw programs cannot be attached to',
+  errno: 'ENOENT',
+  what: 'A program of type raw_tracepoint or tp_btf is attached to a tracepoint without `__bpf_trace_NAME`, or whose arguments BTF does not tell.',
+  why: 'Such programs are called through that function, with the arguments as 64-bit words.',
+  linux: 'bpf_get_raw_tracepoint, kernel/trace/bpf_trace.c (6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Attach a kprobe or fentry program to the function that has the tracepoint.'],
+};
+
+export const TRACEPOINT_EVENT: Rule = {
+  id: 'tracepoint.program.event',
+  title: 'An event whose record is not known here',
+  errno: 'EOPNOTSUPP',
+  what: 'A program of type tracepoint is attached to an event of a class that several events share, or to one that is not in BTF.',
+  why: 'Its context is the record that the event writes. The probe that writes it and the layout are found by the name of the event, and an event of a shared class has neither under its name.',
+  linux: 'perf_event_set_bpf_prog, kernel/events/core.c (6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Load it as raw_tracepoint or tp_btf, which read the arguments of the tracepoint.'],
+};
+
+export const TRACEPOINT_CONTEXT: Rule = {
+  id: 'tracepoint.program.context',
+  title: 'A program reads more than its tracepoint has',
+  errno: 'EACCES',
+  what: 'A program reads its context beyond the last argument of the tracepoint (EINVAL), or beyond the last field of the event (EACCES).',
+  why: 'The verifier does not know the tracepoint of such a program; how far it reads is compared when it is attached.',
+  linux: '__bpf_probe_register, kernel/trace/bpf_trace.c; perf_event_set_bpf_prog, kernel/events/core.c (6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Attach it to the tracepoint that it was written for.'],
+};
+
+export const TRACEPOINT_RULES: readonly Rule[] = [
+  TRACEPOINT_UNKNOWN,
+  TRACEPOINT_PROBE,
+  TRACEPOINT_RAW,
+  TRACEPOINT_EVENT,
+  TRACEPOINT_CONTEXT,
+];

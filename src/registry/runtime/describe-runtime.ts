@@ -8,6 +8,7 @@ import { reachableFrom } from '../maps/reachable.ts';
 import { OPS, TRAMP_F } from '../model/flags.ts';
 import type { FtraceOps, KernelState, KprobeEntry } from '../model/state.ts';
 import { siteFacts } from '../site-view.ts';
+import { registeredProbes } from '../tracepoint/tracepoint.ts';
 import { Txn } from '../txn.ts';
 import { ftraceSiteIn, type World } from '../world.ts';
 import type {
@@ -19,6 +20,7 @@ import type {
   RuntimeOps,
   RuntimeOptprobe,
   RuntimeProgram,
+  RuntimeTracepoint,
 } from './runtime.ts';
 
 /** Filters of tens of thousands of sites are walked once. */
@@ -146,6 +148,19 @@ function runtimeExtensions(state: KernelState): readonly RuntimeExtension[] {
   );
 }
 
+function runtimeTracepoints(state: KernelState): readonly RuntimeTracepoint[] {
+  return [...state.tracepoints].map(([at, { probes }]) => ({
+    at,
+    // What stands in text of the kernel's own (options.probe) would be called with data that nobody has.
+    probes: registeredProbes(probes).flatMap(({ func, data }) => (data === undefined ? [] : [{ func, data }])),
+    programs: probes.flatMap(({ attachment, data, args = 0, program }) =>
+      program === undefined || data === undefined
+        ? []
+        : [{ attachment, data, args, prog: program.prog, entry: program.entry, kind: program.kind }],
+    ),
+  }));
+}
+
 function countedCode(state: KernelState): readonly CountedCode[] {
   return [...state.arena.allocations.values()].flatMap(({ at, attachment, counter, what }) =>
     attachment === undefined || counter === undefined ? [] : [{ attachment, entry: at, counter, what }],
@@ -182,6 +197,7 @@ export function describeRuntime(world: World, state: KernelState, text: Readable
     kprobes: [...state.kprobeTable.values()].map((entry) => runtimeKprobe(world, state, text, entry)),
     programs: runtimePrograms(state),
     extensions: runtimeExtensions(state),
+    tracepoints: runtimeTracepoints(state),
     counted: countedCode(state),
     ...bpfRuntime(state),
     silenced: silencedSites(world, state, text),

@@ -17,6 +17,8 @@ export interface Runtime {
   readonly programs: readonly RuntimeProgram[];
   /** freplace programs, which nothing announces but a jump to them. */
   readonly extensions: readonly RuntimeExtension[];
+  /** Tracepoints whose probes can be called. */
+  readonly tracepoints: readonly RuntimeTracepoint[];
   /** Generated code that counts its calls and that nothing but a call of it announces. */
   readonly counted: readonly CountedCode[];
   /** Maps that installed programs can get at, with what they hold. */
@@ -116,6 +118,22 @@ export interface RuntimeProgram {
   readonly callsOriginal: boolean;
   /** Only `linux` calls enter and exit; with another, the program's own code is all there is. */
   readonly layout: BpfTrampoline['layout'];
+}
+
+/** A tracepoint with what its array of functions holds. */
+export interface RuntimeTracepoint {
+  /** Of its struct tracepoint. */
+  readonly at: number;
+  readonly probes: readonly { readonly func: number; readonly data: bigint }[];
+  /** Programs behind the probes, by the probe's data: a link of its own, or the event that several share. */
+  readonly programs: readonly {
+    readonly attachment: string;
+    readonly data: bigint;
+    readonly prog: bigint;
+    readonly entry: number;
+    readonly kind: 'raw' | 'event';
+    readonly args: number;
+  }[];
 }
 
 /** A freplace program in the place of a function. */

@@ -5,7 +5,7 @@
 import { invariant } from '../../base/index.ts';
 import { keysBetween } from '../jump-label/keys.ts';
 import { holdKey, keySites, releaseKey } from '../jump-label/update.ts';
-import type { StaticCallUser } from '../model/state.ts';
+import type { StaticCallUser, TraceProbe } from '../model/state.ts';
 import { type StaticCall, staticCallNamed } from '../static-call/calls.ts';
 import { callPlaces } from '../static-call/transform.ts';
 import { leaveCall, updateCall } from '../static-call/update.ts';
@@ -69,9 +69,16 @@ export function tracepointSites(world: World, { key, call, regKey }: TracepointP
   ];
 }
 
+const isSame = (a: TraceProbe, b: TraceProbe): boolean =>
+  a === b || (a.data !== undefined && a.data === b.data && a.func === b.func);
+
+/** The array of struct tracepoint_func: each function with its data once. */
+export const registeredProbes = (probes: readonly TraceProbe[]): readonly TraceProbe[] =>
+  probes.filter((probe, index) => probes.findIndex((other) => isSame(other, probe)) === index);
+
 /** tracepoint_update_call: one probe is called itself, several through the iterator. */
 function updateTracepointCall(txn: Txn, { at, call, iterator }: TracepointParts): void {
-  const probes = txn.tracepoints.get(at)?.probes ?? [];
+  const probes = registeredProbes(txn.tracepoints.get(at)?.probes ?? []);
   if (call === undefined) return;
   const user: StaticCallUser = { kind: 'tracepoint', tracepoint: at, to: iterator };
   const only = probes.length === 1 ? probes[0] : undefined;
@@ -80,26 +87,35 @@ function updateTracepointCall(txn: Txn, { at, call, iterator }: TracepointParts)
 }
 
 /** Adds a probe behind those that are there: equal priorities run in the order of their registration. */
-export function addProbe(txn: Txn, parts: TracepointParts, probe: { attachment: string; func: number }): void {
+export function addProbe(txn: Txn, parts: TracepointParts, probe: TraceProbe): void {
   const before = txn.tracepoints.get(parts.at)?.probes ?? [];
   for (const site of tracepointSites(txn.world, parts)) txn.touched.add(site);
   txn.tracepoints.set(parts.at, { name: parts.name, probes: [...before, probe] });
   const holder = { kind: 'tracepoint', tracepoint: parts.at } as const;
   if (before.length === 0 && parts.regKey !== undefined) holdKey(txn, parts.regKey, holder);
   // With three or more the call goes to the iterator already.
-  if (before.length < 2) updateTracepointCall(txn, parts);
+  if (registeredProbes(before).length < 2) updateTracepointCall(txn, parts);
   if (before.length === 0 && parts.key !== undefined) holdKey(txn, parts.key, holder);
+}
+
+/** Another user of the same probe takes the place of the one that leaves. */
+function withoutProbe(probes: readonly TraceProbe[], leaving: TraceProbe): readonly TraceProbe[] {
+  const heir = probes.find((probe) => probe !== leaving && isSame(probe, leaving));
+  if (heir === undefined || probes.indexOf(heir) < probes.indexOf(leaving))
+    return probes.filter((probe) => probe !== leaving);
+  return probes.filter((probe) => probe !== heir).map((probe) => (probe === leaving ? heir : probe));
 }
 
 /** The last probe switches the key off before the call goes back to the iterator. */
 export function removeProbe(txn: Txn, parts: TracepointParts, attachment: string): void {
   const before = txn.tracepoints.get(parts.at)?.probes ?? [];
-  const probes = before.filter((probe) => probe.attachment !== attachment);
-  invariant(probes.length === before.length - 1, () => `${attachment} is no probe of ${parts.name}`);
+  const leaving = before.find((probe) => probe.attachment === attachment);
+  invariant(leaving !== undefined, () => `${attachment} is no probe of ${parts.name}`);
+  const probes = withoutProbe(before, leaving);
   for (const site of tracepointSites(txn.world, parts)) txn.touched.add(site);
   if (probes.length > 0) {
     txn.tracepoints.set(parts.at, { name: parts.name, probes });
-    if (probes.length === 1) updateTracepointCall(txn, parts);
+    if (registeredProbes(probes).length === 1) updateTracepointCall(txn, parts);
     return;
   }
   txn.tracepoints.delete(parts.at);

@@ -1,0 +1,83 @@
+/**
+ * BPF programs as probes of tracepoints. Raw ones (raw_tp, tp_btf) are called through `__bpf_trace_NAME`, with the tracepoint's arguments as words;
+ * those of an event (tp) through the event's own probe, `perf_trace_NAME`, which writes the record first.
+ * Source: bpf_probe_register, kernel/trace/bpf_trace.c; perf_trace_event_reg, kernel/trace/trace_event_perf.c; perf_event_set_bpf_prog,
+ * kernel/events/core.c (6.12; 6.1 alike).
+ */
+import { err, ok, type Result } from '../../base/index.ts';
+import { helperStub, TRACE_RUN_STUB_ID } from '../../jit/index.ts';
+import { dataObject } from '../arena.ts';
+import type { BpfProgram, TraceProbe } from '../model/state.ts';
+import { refuse } from '../rules/rule.ts';
+import { TRACEPOINT_CONTEXT, TRACEPOINT_EVENT, TRACEPOINT_RAW } from '../rules/tracepoint.ts';
+import type { Txn } from '../txn.ts';
+import type { World } from '../world.ts';
+import { traceSignature } from './signature.ts';
+import type { TracepointParts } from './tracepoint.ts';
+
+type Probe = Omit<TraceProbe, 'attachment'>;
+
+/** struct bpf_raw_tp_link: only its address matters. */
+const LINK_SIZE = 128;
+const WORD = 8;
+
+const programOf = ({ id, prog, image }: BpfProgram, kind: 'raw' | 'event'): NonNullable<TraceProbe['program']> => ({
+  id,
+  prog,
+  entry: image?.at ?? 0,
+  kind,
+});
+
+/** The function that hands a tracepoint's arguments to raw programs; the built-in kernel has a stub for all of its own. */
+function traceFunction({ image }: World, name: string): number | undefined {
+  const stub = image.source === 'builtin' ? Number(helperStub(TRACE_RUN_STUB_ID) - image.base) : undefined;
+  return image.symbols.offsetOf(`__bpf_trace_${name}`) ?? stub;
+}
+
+function rawProbe(txn: Txn, { name }: TracepointParts, program: BpfProgram): Result<Probe> {
+  const func = traceFunction(txn.world, name);
+  const signature = traceSignature(txn.world.image, name);
+  if (func === undefined || signature === undefined)
+    return err(refuse(TRACEPOINT_RAW, { detail: `This kernel does not say what ${name} passes to programs.` }));
+  const reads = program.verified?.maxCtxOffset ?? 0;
+  if (reads > signature.args * WORD)
+    return err(
+      refuse(TRACEPOINT_CONTEXT, {
+        errno: 'EINVAL',
+        detail: `${program.id} reads ${reads} bytes of its context; ${name} has ${signature.args} arguments.`,
+      }),
+    );
+  return ok({ func, data: dataObject(txn, LINK_SIZE), args: signature.args, program: programOf(program, 'raw') });
+}
+
+/** End of the last field of an event's record, in bytes. */
+function recordEnd({ image }: World, name: string): number | undefined {
+  return image.btf?.struct(`trace_event_raw_${name}`)?.offsets.get('__data');
+}
+
+function eventProbe(txn: Txn, { name }: TracepointParts, program: BpfProgram): Result<Probe> {
+  const { symbols, base } = txn.world.image;
+  const func = symbols.offsetOf(`perf_trace_${name}`);
+  const event = symbols.offsetOf(`event_${name}`);
+  const end = recordEnd(txn.world, name);
+  if (func === undefined || event === undefined || end === undefined)
+    return err(
+      refuse(TRACEPOINT_EVENT, {
+        detail: `What the event ${name} records cannot be told here: it has no perf_trace_${name} with a record of its own.`,
+        place: name,
+      }),
+    );
+  const reads = program.verified?.maxCtxOffset ?? 0;
+  if (reads > end)
+    return err(
+      refuse(TRACEPOINT_CONTEXT, {
+        errno: 'EACCES',
+        detail: `${program.id} reads ${reads} bytes of its context; the record of ${name} has ${end}.`,
+      }),
+    );
+  return ok({ func, data: base + BigInt(event), args: 0, program: programOf(program, 'event') });
+}
+
+/** The probe that runs a program at a tracepoint. */
+export const bpfProbe = (txn: Txn, parts: TracepointParts, program: BpfProgram): Result<Probe> =>
+  program.type === 'tracepoint' ? eventProbe(txn, parts, program) : rawProbe(txn, parts, program);
