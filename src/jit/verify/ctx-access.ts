@@ -106,12 +106,15 @@ const sizedBytes = (btf: BtfTypes, bare: number): number =>
     ? btf.sizeOrType(bare)
     : 0;
 
-/** The argument whose words the offset is in; one past the last is the return value (get_ctx_arg_idx). */
-function argumentAt(btf: BtfTypes, signature: Signature, off: number): number {
-  const { proto, count } = signature;
+/**
+ * The argument whose words the offset is in; one past the last is the return value (get_ctx_arg_idx). Of a tracepoint, too, from the first
+ * parameter of the prototype on, which is not in the context: all are one word.
+ */
+function argumentAt(btf: BtfTypes, proto: number, off: number): number {
+  const count = btf.vlen(proto);
   let end = 0;
   for (let index = 0; index < count; index++) {
-    end += slotBytes(btf, parameterType(btf, signature, index));
+    end += slotBytes(btf, btf.tail(proto, index * 2 + 1));
     if (off < end) return index;
   }
   end += slotBytes(btf, btf.sizeOrType(proto));
@@ -214,7 +217,7 @@ function btfAccess(env: Env, access: Access): CtxValue {
   if (btf === undefined || target?.btfId === undefined) return untypedAccess(env, target, access);
   const signature = signatureOf(env, btf, target.btfId);
   const { count } = signature;
-  const arg = argumentAt(btf, signature, off);
+  const arg = argumentAt(btf, signature.proto, off);
   if (arg > count) {
     env.log.say(`func '${name}' doesn't have ${arg + 1}-th argument\n`);
     return refuseAccess(env, access);
