@@ -139,6 +139,15 @@ describe('CO-RE', () => {
     assert.throws(spend, CoreProblem);
   });
 
+  it('cuts the place of an element to whole bytes, wherever a damaged object says that its array is', () => {
+    const made = typesOf((text) => [
+      int('char', 1),
+      { kind: BTF_KIND.ARRAY, words: [1, 1, 2] },
+      record('pair', 4, [['letters', 2, 2]], text),
+    ]);
+    assert.equal(resolve(made, made, 'byte_off', 3, '0:0:1').to, 1n);
+  });
+
   it('refuses paths that lead out of the object’s own types', () => {
     const types = typesOf((text) => [int('int', 4, 1), record('s', 4, [['a', 1, 0]], text)]);
     for (const access of ['', ':', '0:9', '0:0:0', '0:x', '-1', Array.from({ length: 65 }, () => '0').join(':')])

@@ -28,7 +28,7 @@ const plain = (value: number | bigint, isCertain = true): Value => ({
 
 function elementValue(kind: CoreKind, spec: CoreSpec, { type }: Accessor): Value {
   const size = resolveSize(spec.types, type) ?? fail(`type ${type} has no size`);
-  if (kind === 'byte_off') return { value: BigInt(spec.bitOffset / BITS), size, type, isCertain: true };
+  if (kind === 'byte_off') return { value: BigInt(Math.floor(spec.bitOffset / BITS)), size, type, isCertain: true };
   if (kind === 'byte_sz') return plain(size);
   return fail(`${kind} of an array's element`);
 }
