@@ -3,6 +3,7 @@
  *
  *   npm run chaos -- kill    [--rounds 1000] [--clients 32] [--seed N]
  *   npm run chaos -- restart [--rounds 100]  [--clients 32] [--seed N]
+ *   npm run chaos -- faults  [--rounds 100]  [--clients 32] [--faults 100] [--seed N]
  *   npm run chaos -- soak    [--seconds 3600] [--seed N]
  *   npm run chaos -- hostile [--requests 20000] [--seed N]
  */
@@ -11,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { hostileRun } from '../test/chaos/hostile-run.ts';
+import { type FaultTotals, faultRounds } from '../test/chaos/injected-faults.ts';
 import { type KillTotals, killRounds } from '../test/chaos/kill-nine.ts';
 import { quantile } from '../test/chaos/neighbour.ts';
 import { type RestartTotals, restartRounds } from '../test/chaos/restarts.ts';
@@ -22,6 +24,7 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string' },
     clients: { type: 'string', default: '32' },
+    faults: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '3600' },
     requests: { type: 'string', default: '20000' },
     seed: { type: 'string', default: String(Date.now() % 0x1_0000_0000) },
@@ -81,6 +84,27 @@ async function restart(): Promise<void> {
   done(`${restartSummary(totals)}\nnothing lost, nothing twice, no event missed`);
 }
 
+const faultSummary = ({ rounds, acknowledged, refused, fired, killed, recoveryMs }: FaultTotals): string =>
+  `${rounds} rounds, ${acknowledged} acknowledged changes, ${refused} refused with 503 and repeated; ` +
+  `${Object.entries(fired)
+    .map(([name, count]) => `${name} ${count}`)
+    .sort()
+    .join(', ')}; ${killed} times the process ended in the midst; recovery ${spread(recoveryMs)} ms`;
+
+async function faults(): Promise<void> {
+  const [rounds, clients, count] = [Number(values.rounds ?? 100), Number(values.clients), Number(values.faults)];
+  process.stdout.write(`faults: ${rounds} rounds of ${count}, ${clients} clients, seed ${seed}\n`);
+  const totals = await faultRounds({
+    seed,
+    rounds,
+    clients,
+    faults: count,
+    signal: interrupted.signal,
+    onRound: (round, soFar) => progress(`${round + 1}/${rounds}: ${faultSummary(soFar)}`, (round + 1) % 10 === 0),
+  });
+  done(`${faultSummary(totals)}\nnothing lost, nothing twice, nothing half there`);
+}
+
 /** A service over a folder that goes with it. */
 async function withService(body: (service: ServiceProcess) => Promise<void>): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), 'ktextd-chaos-'));
@@ -130,13 +154,19 @@ const runHostile = (): Promise<void> =>
     done(`${JSON.stringify(totals.byStatus)}; ${p99(totals.idleP99Ms, totals.besideP99Ms)}\nno 5xx, nothing changed`);
   });
 
-const RUNS: Readonly<Record<string, () => Promise<void>>> = { kill, restart, soak: runSoak, hostile: runHostile };
+const RUNS: Readonly<Record<string, () => Promise<void>>> = {
+  kill,
+  restart,
+  faults,
+  soak: runSoak,
+  hostile: runHostile,
+};
 
 const run = RUNS[positionals[0] ?? ''];
-const numbers = [values.rounds ?? '0', values.clients, values.seconds, values.requests, values.seed];
+const numbers = [values.rounds ?? '0', values.clients, values.faults, values.seconds, values.requests, values.seed];
 if (run === undefined || numbers.some((text) => !/^\d+$/.test(text))) {
   process.stderr.write(
-    'usage: npm run chaos -- kill|restart|soak|hostile [--rounds N] [--clients N] [--seconds N] [--requests N] [--seed N]\n',
+    'usage: npm run chaos -- kill|restart|faults|soak|hostile [--rounds N] [--clients N] [--faults N] [--seconds N] [--requests N] [--seed N]\n',
   );
   process.exitCode = 2;
 } else {
