@@ -10,6 +10,10 @@ export const BPF_INSNS_MAX = 1_000_000;
 
 const LOAD = 'bpf_prog_load, kernel/bpf/syscall.c (6.12)';
 
+// Not looked up in another module for each slot.
+const SLOT_BYTES = BPF_INSN_SIZE;
+const WIDE = BPF_LD_IMM64;
+const SECOND = SECOND_SLOT;
 /** In the place of an instruction: none. */
 const NONE = 255;
 const PUBLIC = BY_CODE.map((insns) => insns.filter(({ since }) => since !== undefined));
@@ -58,7 +62,7 @@ export function decodeBpf(bytes: Uint8Array, options: DecodeOptions = {}): Resul
 /** An instruction whose every field may be what it is is found by tables; any other, good or bad, is looked at closely. */
 function readSlots(bytes: Uint8Array, columns: BpfCode, options: DecodeOptions): Result<BpfCode> {
   const { length, code, dst, src, off, imm, insn } = columns;
-  for (let slot = 0, at = 0; slot < length; slot++, at += BPF_INSN_SIZE) {
+  for (let slot = 0, at = 0; slot < length; slot++, at += SLOT_BYTES) {
     const opcode = bytes[at] as number;
     const registers = bytes[at + 1] as number;
     const offset = (((bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8)) << 16) >> 16;
@@ -71,16 +75,16 @@ function readSlots(bytes: Uint8Array, columns: BpfCode, options: DecodeOptions):
     let found = FIRST[opcode] as number;
     while (found !== NONE && !isIt(found, registers & 15, registers >> 4, offset, immediate))
       found = NEXT[found] as number;
-    if (found === NONE || (opcode === BPF_LD_IMM64 && !hasSecondSlot(bytes, at))) {
+    if (found === NONE || (opcode === WIDE && !hasSecondSlot(bytes, at))) {
       const close = decodeClosely(bytes, slot, options);
       if (!close.ok) return close;
       found = close.value.index;
     }
     insn[slot] = found;
-    if (opcode !== BPF_LD_IMM64) continue;
+    if (opcode !== WIDE) continue;
     slot += 1;
-    at += BPF_INSN_SIZE;
-    insn[slot] = SECOND_SLOT;
+    at += SLOT_BYTES;
+    insn[slot] = SECOND;
     imm[slot] = read32(bytes, at + 4);
   }
   return ok(columns);
@@ -101,4 +105,4 @@ function isIt(insn: number, dst: number, src: number, off: number, imm: number):
 
 /** The second half of a 64-bit immediate is there, with its reserved fields 0. */
 const hasSecondSlot = (bytes: Uint8Array, at: number): boolean =>
-  at + 2 * BPF_INSN_SIZE <= bytes.length && read32(bytes, at + BPF_INSN_SIZE) === 0;
+  at + 2 * SLOT_BYTES <= bytes.length && read32(bytes, at + SLOT_BYTES) === 0;

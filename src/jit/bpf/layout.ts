@@ -70,10 +70,12 @@ export function layOutBpf(code: BpfCode): Result<readonly BpfFunction[]> {
     });
   }
   const sorted = [...starts].sort((a, b) => a - b);
-  const functions = sorted.map((start, index) => ({ start, end: sorted[index + 1] ?? code.length }));
-  for (const each of functions) {
+  const functions: BpfFunction[] = [];
+  for (const [index, start] of sorted.entries()) {
+    const each = { start, end: sorted[index + 1] ?? code.length };
     const problem = functionProblem(code, each);
     if (problem !== undefined) return err(problem);
+    functions.push(each);
   }
   return ok(functions);
 }

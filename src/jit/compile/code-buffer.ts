@@ -5,11 +5,11 @@
 export class CodeBuffer {
   bytes: Uint8Array;
   length = 0;
-  #view: DataView;
+  view: DataView;
 
   constructor(capacity: number) {
     this.bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.bytes.buffer);
+    this.view = new DataView(this.bytes.buffer);
   }
 
   /** Makes sure that `more` bytes can follow; the put methods rely on it. They may write, and take back, up to three bytes beyond their own. */
@@ -18,20 +18,21 @@ export class CodeBuffer {
     const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + more + 3));
     grown.set(this.bytes);
     this.bytes = grown;
-    this.#view = new DataView(grown.buffer);
+    this.view = new DataView(grown.buffer);
   }
 
   /** The low `size` bytes of `word`, 0 to 4, the lowest first. */
   put(word: number, size: number): void {
     const { length } = this;
-    this.#view.setInt32(length, word, true);
+    this.view.setInt32(length, word, true);
     this.length = length + size;
   }
 
-  /** The same, where the lowest byte is a REX prefix: one that says nothing is left out. */
+  /** The same, where the lowest byte is a REX prefix (0x40 or more): one that says nothing is left out. */
   putRexed(word: number, size: number): void {
-    if ((word & 0xff) === PLAIN_REX) this.put(word >>> 8, size - 1);
-    else this.put(word, size);
+    // 1 for 0x40, else 0, without a branch, which would be one that no CPU foresees.
+    const isPlain = ((word & 0xff) - PLAIN_REX - 1) >>> 31;
+    this.put(word >>> (isPlain << 3), size - isPlain);
   }
 
   put1(a: number): void {

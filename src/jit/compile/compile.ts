@@ -1,38 +1,20 @@
 import { err, type Fault, type Result } from '../../base/index.ts';
 import { type BpfFunction, type Insn, ISA, jumpTarget } from '../bpf/index.ts';
 import { RAX } from '../x86/registers.ts';
-import { CodeBuffer } from './code-buffer.ts';
 import type { CompiledBpf, CompileRequest } from './compile-request.ts';
+import { Draft } from './draft.ts';
+import type { Emit } from './emit-alu.ts';
 import { putProbeLoad } from './emit-memory.ts';
-import { CONDITION, EXIT, emittersFor, JA, JUMP, TREATMENT } from './emitters.ts';
+import { EXIT, emittersFor, JA, SIMPLE, TREATMENT } from './emitters.ts';
 import { type FunctionFrame, framesOf, putLoadTailCallCount, putPops, putPrologue } from './frame.ts';
-import { Links } from './links.ts';
 import { placeCode } from './place-code.ts';
+import { putRun } from './put-run.ts';
 import { putTailCall } from './tail-call.ts';
 import { modRmOne, putMov64, putMovImm64, X86_REGISTER } from './x86.ts';
 
 const DO_JIT = 'do_jit, arch/x86/net/bpf_jit_comp.c (6.12)';
 /** More than any instruction takes (BPF_MAX_INSN_SIZE). */
 const INSN_BYTES_MAX = 128;
-
-/** What is written while the program is gone through once, jumps left out. */
-export interface Draft {
-  readonly request: CompileRequest;
-  readonly b: CodeBuffer;
-  readonly links: Links;
-  /** Position of each slot without jumps, and the jumps before it. */
-  readonly slotAt: Int32Array;
-  readonly slotJumps: Int32Array;
-  readonly jumpAt: Int32Array;
-  readonly jumpTo: Int32Array;
-  readonly jumpCondition: Uint8Array;
-  jumps: number;
-  /** Position without jumps of each function's first byte, and the jumps before it. */
-  readonly functionAt: number[];
-  readonly functionJumps: number[];
-  /** Loads that may fault: position, end, jumps before, register. */
-  readonly probes: (readonly [number, number, number, number])[];
-}
 
 /**
  * Machine code for a program, for the place where it will live. Pure. Instructions take the encodings that the kernel's JIT chooses, so that a
@@ -45,24 +27,10 @@ export interface Draft {
  * Faults: EINVAL a call without a target, an immediate that was not resolved; ERANGE a call that does not reach (±2 GiB).
  */
 export function compileBpf(request: CompileRequest): Result<CompiledBpf> {
-  const { code, functions } = request;
-  const draft: Draft = {
-    request,
-    b: new CodeBuffer(code.length * 5 + 256),
-    links: new Links(),
-    slotAt: new Int32Array(code.length),
-    slotJumps: new Int32Array(code.length),
-    jumpAt: new Int32Array(code.length),
-    jumpTo: new Int32Array(code.length),
-    jumpCondition: new Uint8Array(code.length),
-    jumps: 0,
-    functionAt: [],
-    functionJumps: [],
-    probes: [],
-  };
+  const draft = new Draft(request);
   const frames = framesOf(request);
-  for (const [index, each] of functions.entries()) {
-    const problem = writeFunction(draft, each, frames[index] as FunctionFrame);
+  for (let index = 0; index < frames.length; index++) {
+    const problem = writeFunction(draft, index, frames[index] as FunctionFrame);
     if (problem !== undefined) return err(problem);
   }
   return placeCode(draft);
@@ -76,28 +44,26 @@ const fault = (index: number, rule: string, detail: string): Fault => ({
   index,
 });
 
-function writeFunction(draft: Draft, { start, end }: BpfFunction, frame: FunctionFrame): Fault | undefined {
-  const { b, request, slotAt, slotJumps } = draft;
-  const { code } = request;
-  const emitters = emittersFor({ bmi2: request.cpu.bmi2, keepsR11: request.keepsR11 ?? false });
-  const registers = X86_REGISTER;
+function writeFunction(draft: Draft, index: number, frame: FunctionFrame): Fault | undefined {
+  const { b, request, code, slotAt, slotJumps } = draft;
+  const { start, end } = draft.functions[index] as BpfFunction;
+  const emitters = emittersFor(request.cpu.bmi2, request.keepsR11 ?? false);
   let exit = -1;
-  draft.functionAt.push(b.length);
-  draft.functionJumps.push(draft.jumps);
+  draft.functionAt[index] = b.length;
+  draft.functionJumps[index] = draft.jumps;
   putPrologue(b, frame, request.cpu.ibt);
-  for (let slot = start; slot < end; slot++) {
+  for (let slot = putRun(draft, start, end); slot < end; slot = putRun(draft, slot + 1, end)) {
     slotAt[slot] = b.length;
     slotJumps[slot] = draft.jumps;
     b.reserve(INSN_BYTES_MAX);
     const insn = code.insn[slot] as number;
     const treatment = TREATMENT[insn] as number;
-    if (treatment <= JUMP) {
-      const dst = registers[code.dst[slot] as number] as number;
-      const src = registers[code.src[slot] as number] as number;
-      (emitters[insn] as (typeof emitters)[number])(b, dst, src, code.off[slot] as number, code.imm[slot] as number);
-      if (treatment === JUMP) addJump(draft, CONDITION[insn] as number, slot + 1 + (code.off[slot] as number));
-    } else if (treatment === JA) addJump(draft, 0, jumpTarget(code, slot) as number);
-    else if (treatment === EXIT && exit >= 0) addJump(draft, 0, exit);
+    if (treatment === SIMPLE) {
+      const dst = X86_REGISTER[code.dst[slot] as number] as number;
+      const src = X86_REGISTER[code.src[slot] as number] as number;
+      (emitters[insn] as Emit)(b, dst, src, code.off[slot] as number, code.imm[slot] as number);
+    } else if (treatment === JA) draft.addJump(0, jumpTarget(code, slot) as number);
+    else if (treatment === EXIT && exit >= 0) draft.addJump(0, exit);
     else if (treatment === EXIT) {
       exit = slot;
       writeEpilogue(draft, frame);
@@ -115,27 +81,13 @@ function writeFunction(draft: Draft, { start, end }: BpfFunction, frame: Functio
   return undefined;
 }
 
-function addJump(draft: Draft, condition: number, target: number): void {
-  const jump = draft.jumps;
-  draft.jumpAt[jump] = draft.b.length;
-  draft.jumpTo[jump] = target;
-  draft.jumpCondition[jump] = condition;
-  draft.jumps = jump + 1;
-}
-
-/** A field of 32 bits that is known later. */
-function putLink(draft: Draft, kind: Parameters<Links['add']>[0], target: number): void {
-  draft.links.add(kind, draft.b.length, draft.jumps, target);
-  draft.b.put32(0);
-}
-
 function writeEpilogue(draft: Draft, frame: FunctionFrame): void {
   const { b, request } = draft;
   putPops(b, frame);
   b.put1(0xc9);
   if (request.cpu.returnThunk !== undefined) {
     b.put1(0xe9);
-    putLink(draft, 'place', request.cpu.returnThunk);
+    draft.putLink('place', request.cpu.returnThunk);
     return;
   }
   b.put1(0xc3);
@@ -156,7 +108,7 @@ function writeOther(draft: Draft, slot: number, meaning: Insn['meaning'], frame:
       const dst = X86_REGISTER[code.dst[slot] as number] as number;
       const src = X86_REGISTER[code.src[slot] as number] as number;
       const load = putProbeLoad(b, meaning, dst, src, code.off[slot] as number);
-      draft.probes.push([load, b.length, draft.jumps, dst]);
+      draft.probes.push({ at: load, end: b.length, jumpsBefore: draft.jumps, register: dst });
       return undefined;
     }
     case 'tail-call': {
@@ -165,7 +117,7 @@ function writeOther(draft: Draft, slot: number, meaning: Insn['meaning'], frame:
         return fault(slot, 'bpf.jit.no-tail-call', 'this kernel has no layout for tail calls');
       putTailCall(b, frame, tailCall, cpu, (thunk) => {
         b.put1(0xe9);
-        putLink(draft, 'place', thunk);
+        draft.putLink('place', thunk);
       });
       return undefined;
     }
@@ -185,7 +137,7 @@ function writeImmediate(draft: Draft, slot: number, { is }: Of<'ld-imm64'>): Fau
   if (is !== 'function')
     return fault(slot, 'bpf.jit.unresolved', `a 64-bit immediate (${is}) was not resolved before compiling`);
   b.put3(0x48 | (dst >> 3), 0xc7, modRmOne(0xc0, dst));
-  putLink(draft, 'slot-address', slot + 1 + (code.imm[slot] as number));
+  draft.putLink('slot-address', slot + 1 + (code.imm[slot] as number));
   return undefined;
 }
 
@@ -204,10 +156,10 @@ function writeCall(draft: Draft, slot: number, { callee }: Of<'call'>, frame: Fu
   else if (frame.isTailCallReachable) putLoadTailCallCount(b, frame);
   if (cpu.callDepth !== undefined) {
     b.put4(0x65, 0x48, 0xc1, 0x3d);
-    putLink(draft, 'place-1', cpu.callDepth);
+    draft.putLink('place-1', cpu.callDepth);
     b.put1(0x05);
   }
   b.put1(0xe8);
-  putLink(draft, callee === 'function' ? 'slot' : 'place', target);
+  draft.putLink(callee === 'function' ? 'slot' : 'place', target);
   return undefined;
 }

@@ -1,20 +1,7 @@
 import type { AluOp, Insn, SignedOp, Width } from '../bpf/index.ts';
 import { RAX, RCX, RDX } from '../x86/registers.ts';
 import type { CodeBuffer } from './code-buffer.ts';
-import {
-  AUX,
-  AX,
-  isImm8,
-  modRm,
-  putMov,
-  putMov64,
-  putMovImm32,
-  putRegister,
-  putRegister8,
-  putRegisters,
-  rex,
-  rexBase,
-} from './x86.ts';
+import { AUX, AX, modRm, putMov, putMov64, putRegister, putRegister8, putRegisters, rex, rexBase } from './x86.ts';
 
 /** Writes one instruction; `dst` and `src` are x86 registers. */
 export type Emit = (b: CodeBuffer, dst: number, src: number, off: number, imm: number) => void;
@@ -26,14 +13,6 @@ export interface EmitOptions {
   readonly keepsR11: boolean;
 }
 
-/** Opcode of the register form, opcode extension of the immediate form as ModRM for %rax, opcode of the short form for %rax. */
-const SIMPLE: Readonly<Partial<Record<AluOp | SignedOp, readonly [number, number, number]>>> = {
-  add: [0x01, 0xc0, 0x05],
-  sub: [0x29, 0xe8, 0x2d],
-  and: [0x21, 0xe0, 0x25],
-  or: [0x09, 0xc8, 0x0d],
-  xor: [0x31, 0xf0, 0x35],
-};
 /** ModRM of the shift for %rax and the VEX prefix of its BMI2 form. */
 const SHIFTS: Readonly<Partial<Record<AluOp | SignedOp, readonly [number, number]>>> = {
   lsh: [0xe0, 1],
@@ -41,56 +20,12 @@ const SHIFTS: Readonly<Partial<Record<AluOp | SignedOp, readonly [number, number
   arsh: [0xf8, 2],
 };
 
+/** Divisions, and shifts by a register. */
 export function emitAlu({ op, width, from }: Of<'alu'>, options: EmitOptions): Emit {
   const is64 = width === 64;
-  const simple = SIMPLE[op];
-  if (simple !== undefined) return from === 'reg' ? simpleRegister(simple[0], is64) : simpleImmediate(simple, is64);
   const shift = SHIFTS[op];
-  if (shift !== undefined) return from === 'reg' ? shiftRegister(shift, is64, options) : shiftImmediate(shift[0], is64);
-  if (op === 'mul') return from === 'reg' ? multiplyRegister(is64) : multiplyImmediate(is64);
+  if (shift !== undefined) return shiftRegister(shift, is64, options);
   return divide(op, width, from, options.keepsR11 ? AX : AUX);
-}
-
-function simpleRegister(opcode: number, is64: boolean): Emit {
-  const base = rexBase(is64);
-  return (b, dst, src) => putRegisters(b, base, opcode, dst, src);
-}
-
-function simpleImmediate([, extension, short]: readonly [number, number, number], is64: boolean): Emit {
-  const base = rexBase(is64);
-  return (b, dst, _src, _off, imm) => {
-    if (isImm8(imm)) {
-      putRegister8(b, base, 0x83, extension, dst, imm);
-      return;
-    }
-    if (dst === RAX) b.putRexed(base | (short << 8), 2);
-    else putRegister(b, base, 0x81, extension, dst);
-    b.put32(imm);
-  };
-}
-
-function multiplyRegister(is64: boolean): Emit {
-  const base = rexBase(is64);
-  return (b, dst, src) => b.putRexed(rex(base, src, dst) | 0xaf_0f_00 | (modRm(src, dst) << 24), 4);
-}
-
-function multiplyImmediate(is64: boolean): Emit {
-  const base = rexBase(is64);
-  return (b, dst, _src, _off, imm) => {
-    if (isImm8(imm)) b.putRexed(rex(base, dst, dst) | (0x6b << 8) | (modRm(dst, dst) << 16) | (imm << 24), 4);
-    else {
-      putRegisters(b, base, 0x69, dst, dst);
-      b.put32(imm);
-    }
-  };
-}
-
-function shiftImmediate(extension: number, is64: boolean): Emit {
-  const base = rexBase(is64);
-  return (b, dst, _src, _off, imm) => {
-    if (imm === 1) putRegister(b, base, 0xd1, extension, dst);
-    else putRegister8(b, base, 0xc1, extension, dst, imm);
-  };
 }
 
 /** `xchg %src,%rcx` */
@@ -164,25 +99,8 @@ function divide(op: AluOp | SignedOp, width: Width, from: 'imm' | 'reg', scratch
   };
 }
 
-export function emitMov({ width, from }: Of<'mov'>): Emit {
-  const is64 = width === 64;
-  if (from === 'imm') return (b, dst, _src, _off, imm) => putMovImm32(b, is64, dst, imm);
-  return (b, dst, src) => putMov(b, is64, dst, src);
-}
-
-export function emitMovsx({ width, size }: Of<'movsx'>): Emit {
-  const base = rexBase(width === 64);
-  if (size === 32) return (b, dst, src) => putRegisters(b, base, 0x63, src, dst);
-  const opcode = 0x0f_00 | ((size === 8 ? 0xbe : 0xbf) << 16);
-  // The low byte of %rsi and %rdi can only be named with a REX.
-  if (size === 8) return (b, dst, src) => b.put(rex(base, src, dst) | opcode | (modRm(src, dst) << 24), 4);
-  return (b, dst, src) => b.putRexed(rex(base, src, dst) | opcode | (modRm(src, dst) << 24), 4);
-}
-
-export function emitNeg({ width }: Of<'neg'>): Emit {
-  const base = rexBase(width === 64);
-  return (b, dst) => putRegister(b, base, 0xf7, 0xd8, dst);
-}
+/** From 8 to 32 bits: the low byte of %rsi and %rdi can only be named with a REX. */
+export const emitMovsx8: Emit = (b, dst, src) => b.put(rex(0x40, src, dst) | 0xbe_0f_00 | (modRm(src, dst) << 24), 4);
 
 /** `movzwl %ax,%eax` */
 function zeroExtend16(b: CodeBuffer, dst: number): void {

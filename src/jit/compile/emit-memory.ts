@@ -1,7 +1,8 @@
-import type { Insn, Size } from '../bpf/index.ts';
+import type { Insn } from '../bpf/index.ts';
 import { RAX } from '../x86/registers.ts';
 import type { CodeBuffer } from './code-buffer.ts';
 import type { Emit } from './emit-alu.ts';
+import { loadForm } from './forms.ts';
 import {
   AUX,
   AX,
@@ -19,21 +20,13 @@ import {
 
 type Of<K extends Insn['meaning']['kind']> = Insn['meaning'] & { readonly kind: K };
 
-/** Opcode of a load that extends to 64 bits, and of one behind 0x0f. */
-const LOAD: Readonly<Record<Size, number>> = { 8: 0xb6, 16: 0xb7, 32: 0x8b, 64: 0x8b };
-const SIGNED_LOAD: Readonly<Record<Size, number>> = { 8: 0xbe, 16: 0xbf, 32: 0x63, 64: 0x8b };
-
-/** The load alone: zero- or sign-extending to 64 bits. */
-export function emitLoad({ size, isSigned }: Pick<Of<'load'>, 'size' | 'isSigned'>): Emit {
-  const opcode = isSigned ? SIGNED_LOAD[size] : LOAD[size];
-  if (size >= 32) {
-    const base = rexBase(size === 64 || isSigned);
-    return (b, dst, src, off) => putAccess(b, base, opcode, src, dst, off);
-  }
-  return (b, dst, src, off) => {
-    b.put2(rex(0x48, src, dst), 0x0f);
+function putLoad(b: CodeBuffer, meaning: Of<'load'>, dst: number, src: number, off: number): void {
+  const { base, opcode } = loadForm(meaning);
+  if (meaning.size >= 32) putAccess(b, base, opcode, src, dst, off);
+  else {
+    b.put2(rex(base, src, dst), 0x0f);
     putMemory(b, opcode, src, dst, off);
-  };
+  }
 }
 
 /** TASK_SIZE_MAX + PAGE_SIZE with four levels of page tables, and VSYSCALL_ADDR. */
@@ -42,14 +35,6 @@ const VSYSCALL = 0xffff_ffff_ff60_0000n;
 const half = (value: bigint): number => Number(BigInt.asIntN(32, value));
 const JA = 0x77;
 const JNE = 0x75;
-
-const loads = (isSigned: boolean): Readonly<Record<Size, Emit>> => ({
-  8: emitLoad({ size: 8, isSigned }),
-  16: emitLoad({ size: 16, isSigned }),
-  32: emitLoad({ size: 32, isSigned }),
-  64: emitLoad({ size: 64, isSigned }),
-});
-const PROBED = [loads(false), loads(true)] as const;
 
 /**
  * A load through a pointer that BTF types and nobody has checked (BPF_PROBE_MEM, 6.12): answers 0 unless the address is one of the kernel's.
@@ -72,35 +57,27 @@ export function putProbeLoad(b: CodeBuffer, meaning: Of<'load'>, dst: number, sr
   b.put2(0xeb, 0);
   const load = b.length;
   b.bytes[afterCheck - 1] = load - afterCheck;
-  PROBED[meaning.isSigned ? 1 : 0][meaning.size](b, dst, src, off, 0);
+  putLoad(b, meaning, dst, src, off);
   b.bytes[load - 1] = b.length - load;
   return load;
 }
 
-function putStoreImmediate(b: CodeBuffer, size: Size, imm: number): void {
-  b.put(imm, size === 64 ? 4 : size / 8);
-}
-
+/** Stores of constants, and of one and two bytes. */
 export function emitStore({ size, from }: Of<'store'>): Emit {
   const base = rexBase(size === 64);
-  const opcode = from === 'imm' ? (size === 8 ? 0xc6 : 0xc7) : size === 8 ? 0x88 : 0x89;
   if (from === 'imm') {
+    const bytes = Math.min(size / 8, 4);
     return (b, dst, _src, off, imm) => {
       if (size === 16) b.put1(0x66);
-      putAccess(b, base, opcode, dst, 0, off);
-      putStoreImmediate(b, size, imm);
-    };
-  }
-  if (size !== 8) {
-    return (b, dst, src, off) => {
-      if (size === 16) b.put1(0x66);
-      putAccess(b, base, opcode, dst, src, off);
+      putAccess(b, base, size === 8 ? 0xc6 : 0xc7, dst, 0, off);
+      b.put(imm, bytes);
     };
   }
   return (b, dst, src, off) => {
+    if (size === 16) b.put1(0x66);
     // The low byte of %rsi, %rdi and %rbp can only be named with a REX.
-    if (src > 3 && src < 8 && dst < 8) b.put1(0x40);
-    putAccess(b, base, opcode, dst, src, off);
+    else if (src > 3 && src < 8 && dst < 8) b.put1(0x40);
+    putAccess(b, base, size === 8 ? 0x88 : 0x89, dst, src, off);
   };
 }
 
@@ -140,14 +117,13 @@ export function emitAtomic({ op, width, isFetch }: Of<'atomic'>): Emit {
 function fetchLoop(opcode: number, width: 32 | 64): Emit {
   const is64 = width === 64;
   const base = rexBase(is64);
-  const load = emitLoad({ size: width, isSigned: false });
   const exchange = lockedLong(CMPXCHG, base);
   return (b, dst, src, off) => {
     putMov64(b, AX, RAX);
     const source = src === RAX ? AX : src;
     const address = dst === RAX ? AX : dst;
     const again = b.length;
-    load(b, RAX, address, off, 0);
+    putAccess(b, base, 0x8b, address, RAX, off);
     putMov(b, is64, AUX, RAX);
     putRegisters(b, base, opcode, AUX, source);
     exchange(b, address, AUX, off, 0);

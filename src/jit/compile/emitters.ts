@@ -1,20 +1,17 @@
-import { type Insn, ISA } from '../bpf/index.ts';
-import { type Emit, type EmitOptions, emitAlu, emitMov, emitMovsx, emitNeg, emitSwap } from './emit-alu.ts';
-import { emitComparison, JCC } from './emit-jump.ts';
-import { emitAtomic, emitLoad, emitStore } from './emit-memory.ts';
+import { type Insn, ISA, insnTable } from '../bpf/index.ts';
+import { type Emit, type EmitOptions, emitAlu, emitMovsx8, emitSwap } from './emit-alu.ts';
+import { emitAtomic, emitStore } from './emit-memory.ts';
+import { hasForm } from './put-run.ts';
 
-/** How the compiler's loop treats an instruction. */
+/** How the compiler treats an instruction that has no form. */
 export const SIMPLE = 0;
-export const JUMP = 1;
-export const JA = 2;
-export const EXIT = 3;
+export const JA = 1;
+export const EXIT = 2;
 /** Looked at one by one: calls, 64-bit immediates, loads that may fault. */
-export const OTHER = 4;
+export const OTHER = 3;
 
-export const TREATMENT = Uint8Array.from(ISA, ({ meaning }) => {
+export const TREATMENT = insnTable(({ meaning }) => {
   switch (meaning.kind) {
-    case 'jump':
-      return JUMP;
     case 'ja':
       return JA;
     case 'exit':
@@ -22,39 +19,30 @@ export const TREATMENT = Uint8Array.from(ISA, ({ meaning }) => {
     case 'call':
     case 'tail-call':
     case 'ld-imm64':
-      return OTHER;
     case 'load':
-      return meaning.isProbe ? OTHER : SIMPLE;
+      return OTHER;
     default:
       return SIMPLE;
   }
 });
 
-/** Opcode of the short conditional jump, by place in ISA. */
-export const CONDITION = Uint8Array.from(ISA, ({ meaning }) => (meaning.kind === 'jump' ? JCC[meaning.op] : 0));
-
 const nothing: Emit = () => undefined;
 
-function emitterOf({ meaning }: Insn, options: EmitOptions): Emit {
+/** What writes an instruction that has no form. */
+function emitterOf(insn: Insn, options: EmitOptions): Emit {
+  const { meaning } = insn;
+  if (hasForm(insn)) return nothing;
   switch (meaning.kind) {
     case 'alu':
       return emitAlu(meaning, options);
-    case 'mov':
-      return emitMov(meaning);
     case 'movsx':
-      return emitMovsx(meaning);
-    case 'neg':
-      return emitNeg(meaning);
+      return emitMovsx8;
     case 'swap':
       return emitSwap(meaning);
-    case 'load':
-      return emitLoad(meaning);
     case 'store':
       return emitStore(meaning);
     case 'atomic':
       return emitAtomic(meaning);
-    case 'jump':
-      return emitComparison(meaning);
     case 'nospec':
       // lfence
       return (b) => b.put3(0x0f, 0xae, 0xe8);
@@ -66,6 +54,6 @@ function emitterOf({ meaning }: Insn, options: EmitOptions): Emit {
 const table = (options: EmitOptions): readonly Emit[] => ISA.map((insn) => emitterOf(insn, options));
 const TABLES = [false, true].map((keepsR11) => [false, true].map((bmi2) => table({ bmi2, keepsR11 })));
 
-/** What writes each instruction, by its place in ISA. */
-export const emittersFor = ({ bmi2, keepsR11 }: EmitOptions): readonly Emit[] =>
+/** What writes each simple instruction that has no form, by its place in ISA. */
+export const emittersFor = (bmi2: boolean, keepsR11: boolean): readonly Emit[] =>
   (TABLES[Number(keepsR11)] as (readonly Emit[])[])[Number(bmi2)] as readonly Emit[];

@@ -1,8 +1,8 @@
 import { ENDBR64, NOP5, nop } from '../../insn/index.ts';
-import { type BpfCode, type BpfFunction, calledFunction, ISA } from '../bpf/index.ts';
+import { type BpfCode, type BpfFunction, calledFunction } from '../bpf/index.ts';
 import type { CodeBuffer } from './code-buffer.ts';
 import type { CompileRequest } from './compile-request.ts';
-import { stackDepthOf } from './stack-depth.ts';
+import { type FunctionUse, usesOf } from './function-use.ts';
 
 /** What a function's first and last instructions depend on. */
 export interface FunctionFrame {
@@ -15,7 +15,6 @@ export interface FunctionFrame {
   readonly isTailCallReachable: boolean;
 }
 
-const IS_TAIL_CALL = Uint8Array.from(ISA, ({ meaning }) => (meaning.kind === 'tail-call' ? 1 : 0));
 /** Tail calls that one run may make. */
 export const MAX_TAIL_CALL_CNT = 33;
 const XOR_RAX = [0x48, 0x31, 0xc0];
@@ -28,30 +27,25 @@ const SAVED = [
 
 /** The frame of each function. */
 export function framesOf({ code, functions, stackDepths }: CompileRequest): readonly FunctionFrame[] {
-  const reachable = tailCallReachable(code, functions);
-  return functions.map((each, index) => ({
+  const uses: FunctionUse[] = [];
+  for (const each of functions) uses.push(usesOf(code, each));
+  const reachable = tailCallReachable(code, functions, uses);
+  return uses.map(({ registers, stackDepth }, index) => ({
     isSubprogram: index > 0,
-    stackDepth: ((stackDepths?.[index] ?? stackDepthOf(code, each)) + 7) & ~7,
-    saves: savedRegisters(code, each),
+    stackDepth: ((stackDepths?.[index] ?? stackDepth) + 7) & ~7,
+    // detect_reg_usage (6.12): R6 to R9 named by any field of any slot.
+    saves: [(registers & 64) !== 0, (registers & 128) !== 0, (registers & 256) !== 0, (registers & 512) !== 0],
     isTailCallReachable: reachable[index] as boolean,
   }));
 }
 
-/** detect_reg_usage (6.12): R6 to R9 named by any field of any slot. */
-function savedRegisters(code: BpfCode, { start, end }: BpfFunction): FunctionFrame['saves'] {
-  let named = 0;
-  for (let slot = start; slot < end; slot++)
-    named |= (1 << (code.dst[slot] as number)) | (1 << (code.src[slot] as number));
-  const isNamed = (register: number): boolean => (named & (1 << register)) !== 0;
-  return [isNamed(6), isNamed(7), isNamed(8), isNamed(9)];
-}
-
 /** A function that makes a tail call, and every one on a way to it (check_max_stack_depth_subprog, 6.12). */
-function tailCallReachable(code: BpfCode, functions: readonly BpfFunction[]): readonly boolean[] {
-  const found = functions.map(({ start, end }) => {
-    for (let slot = start; slot < end; slot++) if (IS_TAIL_CALL[code.insn[slot] as number] === 1) return true;
-    return false;
-  });
+function tailCallReachable(
+  code: BpfCode,
+  functions: readonly BpfFunction[],
+  uses: readonly FunctionUse[],
+): readonly boolean[] {
+  const found = uses.map(({ hasTailCall }) => hasTailCall);
   if (!found.includes(true)) return found;
   const indexOf = new Map(functions.map(({ start }, index) => [start, index]));
   for (let changed = true; changed; ) {

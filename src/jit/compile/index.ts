@@ -1,3 +1,3 @@
 export * from './compile.ts';
 export * from './compile-request.ts';
-export * from './stack-depth.ts';
+export { stackDepthOf } from './function-use.ts';

@@ -1,3 +1,4 @@
+import type { KernelAddress } from '../../base/index.ts';
 import { fitsS32 } from '../../insn/index.ts';
 
 /** What a link's 32 bits are. */
@@ -10,6 +11,8 @@ export type LinkKind =
   | 'slot'
   /** Address of a function of the program, sign-extended. */
   | 'slot-address';
+
+const lowHalf = (address: KernelAddress): number => Number(BigInt.asIntN(32, address));
 
 /** Fields of 32 bits that are only known once everything has its place. */
 export class Links {
@@ -26,24 +29,28 @@ export class Links {
     this.#targets.push(target);
   }
 
-  /** Writes every field; answers the first place that is out of reach. */
-  resolve(image: {
-    readonly bytes: Uint8Array;
-    readonly at: number;
-    /** Low half of the address of `_text`. */
-    readonly base: number;
-    readonly jumpBytesBefore: Int32Array;
-    readonly functionStart: (slot: number) => number;
-  }): number | undefined {
-    const view = new DataView(image.bytes.buffer, image.bytes.byteOffset, image.bytes.byteLength);
-    for (const [index, kind] of this.#kinds.entries()) {
-      const field = (this.#at[index] as number) + (image.jumpBytesBefore[this.#jumpsBefore[index] as number] as number);
+  /**
+   * Writes every field; answers the first place that is out of reach.
+   * @param jumpBytesBefore bytes that jumps take before each jump
+   * @param base address of `_text` @param at where the first byte will live, counted from `_text`
+   * @param starts first byte of the function that begins at a slot
+   */
+  resolve(
+    bytes: Uint8Array,
+    jumpBytesBefore: Int32Array,
+    base: KernelAddress,
+    at: number,
+    starts: ReadonlyMap<number, number>,
+  ): number | undefined {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let index = 0; index < this.#kinds.length; index++) {
+      const kind = this.#kinds[index] as LinkKind;
+      const field = (this.#at[index] as number) + (jumpBytesBefore[this.#jumpsBefore[index] as number] as number);
       const target = this.#targets[index] as number;
-      const end = image.at + field + (kind === 'place-1' ? 5 : 4);
-      if (kind === 'slot-address')
-        view.setInt32(field, (image.base + image.at + image.functionStart(target)) | 0, true);
+      const end = at + field + (kind === 'place-1' ? 5 : 4);
+      if (kind === 'slot-address') view.setInt32(field, lowHalf(base) + at + (starts.get(target) as number), true);
       else {
-        const place = kind === 'slot' ? image.at + image.functionStart(target) : target;
+        const place = kind === 'slot' ? at + (starts.get(target) as number) : target;
         // A per-CPU variable lies near address 0: its distance counts modulo 2^32.
         if (kind !== 'place-1' && !fitsS32(place - end)) return place;
         view.setInt32(field, (place - end) | 0, true);
