@@ -99,8 +99,8 @@ function loadImmediate(env: Env, { is }: Of<'ld-imm64'>, slot: number): void {
   }
   const source = env.code.src[slot] as number;
   const map = env.request.map(source, env.code.imm[slot] as number);
-  if (is === 'btf-id' || map === undefined)
-    env.reject('EINVAL', `ldimm64 insn specifies invalid btf_id ${env.code.imm[slot]}.`);
+  if (is === 'btf-id') env.reject('EINVAL', `ldimm64 insn specifies invalid btf_id ${env.code.imm[slot]}.`);
+  if (map === undefined) env.reject('EBADF', `fd ${env.code.imm[slot]} is not pointing to valid bpf_map`);
   const isValue = is === 'map-value' || is === 'map-index-value';
   const reg = newReg(isValue ? 'map_value' : 'map_ptr');
   reg.map = map;
