@@ -2,6 +2,7 @@ export * from './address.ts';
 export * from './bytes.ts';
 export * from './clock.ts';
 export * from './errno.ts';
+export * from './fair-line.ts';
 export * from './fault.ts';
 export * from './id.ts';
 export * from './invariant.ts';

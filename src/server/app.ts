@@ -41,6 +41,7 @@ import { edgeFault } from './rules.ts';
 import { schemaErrorText } from './schema-errors.ts';
 import type { Services } from './services.ts';
 import type { ServiceState } from './state.ts';
+import { Turns } from './turns.ts';
 import { VERSION } from './version.ts';
 
 export interface AppOptions {
@@ -105,6 +106,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
     events,
     metrics: createMetrics(VERSION, events),
     limiter: createLimiter(clock, options.requestLimits),
+    turns: new Turns(),
   };
   app.decorate('services', services);
   app.decorateRequest('idempotency', undefined);
@@ -140,6 +142,10 @@ async function install(app: App): Promise<void> {
       const violation = isRead ? undefined : scope.services.state.coordinator()?.poisoned();
       if (violation === undefined) done();
       else sendFault(reply, edgeFault('service.poisoned', violation));
+    });
+    scope.addHook('preHandler', (request, _reply, done) => {
+      const { tenant = '', client = '' } = request.caller ?? {};
+      scope.services.turns.take(`${tenant}\n${client}`, done);
     });
     for (const routes of [imageRoutes, kernelRoutes, textRoutes, attachmentRoutes, planRoutes, eventRoutes])
       routes(scope);

@@ -5,6 +5,7 @@ import type { EventHub } from './event-hub.ts';
 import type { Limiter } from './limits.ts';
 import type { Metrics } from './metrics.ts';
 import type { ServiceState } from './state.ts';
+import type { Turns } from './turns.ts';
 
 /** What routes and hooks share; the one decorator of the app. */
 export interface Services {
@@ -18,6 +19,7 @@ export interface Services {
   readonly events: EventHub;
   readonly metrics: Metrics;
   readonly limiter: Limiter;
+  readonly turns: Turns;
 }
 
 declare module 'fastify' {

@@ -4,8 +4,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Mutex } from 'async-mutex';
-import { type Clock, err, type Fault, invariant, ok, type Result } from '../base/index.ts';
-import { FairLine } from './fair-line.ts';
+import { type Clock, err, FairLine, type Fault, invariant, ok, type Result } from '../base/index.ts';
 import { type Quantiles, RecentQuantiles } from './recent-quantiles.ts';
 
 declare const heldBrand: unique symbol;

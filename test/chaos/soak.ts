@@ -59,7 +59,10 @@ export async function soak(
   const busy = Array.from({ length: CONNECTIONS }, async () => {
     const client = createClient({ server: address, client: 'busy' });
     const mine = seededPrng(random.u32());
-    while (!isOver()) requests += await turn(client, mine);
+    while (!isOver()) {
+      const sent = await turn(client, mine);
+      requests += sent;
+    }
   });
   const beside = new Neighbour(address, 'beside');
   const working = beside.run();

@@ -1,0 +1,50 @@
+/**
+ * Whose request is worked on next. Requests arrive in bursts: everything that the sockets have is read before anything else happens, and worked on in
+ * that order a client with 64 connections would keep a neighbour waiting for 64 requests. So:
+ *
+ *  1. The first request of a round of the event loop is worked on at once.
+ *  2. What comes after it in the same round waits in line, by client.
+ *  3. Behind the reading a few of those in line get their turn, one of each client; then the sockets are read again.
+ *
+ * Each turn is a task of its own, so that what it leads to without waiting (a command and its answer) is over before the next one.
+ */
+import { FairLine } from '../base/index.ts';
+
+/** Turns between two looks at the sockets. */
+const TURNS = 8;
+
+interface Waiter {
+  readonly client: string;
+  readonly go: () => void;
+}
+
+export class Turns {
+  readonly #line = new FairLine<Waiter>();
+  /** Somebody has had a turn in this round. */
+  #isTaken = false;
+
+  get waiting(): number {
+    return this.#line.size;
+  }
+
+  /** Calls `go` when it is this client's turn, at once when nobody else wants one. */
+  take(client: string, go: () => void): void {
+    if (this.#isTaken) {
+      this.#line.push({ client, go });
+      return;
+    }
+    this.#isTaken = true;
+    setImmediate(() => this.#round());
+    go();
+  }
+
+  #round(): void {
+    if (this.#line.size === 0) {
+      this.#isTaken = false;
+      return;
+    }
+    setImmediate(() => this.#round());
+    this.#line.shift()?.go();
+    for (let turn = 1; turn < TURNS && turn <= this.#line.size; turn++) setImmediate(() => this.#line.shift()?.go());
+  }
+}
