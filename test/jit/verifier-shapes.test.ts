@@ -120,6 +120,16 @@ describe('the verifier, reading contexts by BTF', () => {
       expect(`${load}\nmov %r0, 0\nexit`, refused, { type, btf, target });
     });
 
+  it('refuses LSM programs for hooks that are disabled, and such without a licence', () => {
+    const target = { name: 'bpf_lsm_getprocattr', btfId: 7, words: 2 };
+    const phrase = 'attach_btf_id 7 points to disabled hook bpf_lsm_getprocattr';
+    expect('mov %r0, 0\nexit', ['EINVAL', phrase], { type: 'lsm', target });
+    const other = { name: 'bpf_lsm_file_open', words: 1 };
+    const licence = ['EINVAL', 'LSM programs must have a GPL compatible license'] as const;
+    expect('mov %r0, 0\nexit', licence, { type: 'lsm', target: other, isGpl: false });
+    expect('mov %r0, 0\nexit', undefined, { type: 'lsm', target: other });
+  });
+
   it('canary: a function with one argument less is found out', () => {
     const btf = kernelBtf(image)?.types;
     const btfId = image.btf?.id('bpf_fentry_test1');

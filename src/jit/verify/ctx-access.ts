@@ -32,6 +32,23 @@ const BOOL_HOOKS: ReadonlySet<string> = new Set([
   'bpf_lsm_inode_xattr_skipcap',
 ]);
 
+/** Hooks that programs may not be for, since nothing good comes of what they would answer (bpf_lsm_disabled_hooks, 6.12). */
+const DISABLED_HOOKS: ReadonlySet<string> = new Set(
+  `vm_enough_memory inode_need_killpriv inode_getsecurity inode_listsecurity inode_copy_up_xattr getselfattr getprocattr setprocattr
+   key_getsecurity audit_rule_match xfrm_decode_session ismaclabel`
+    .split(/\s+/)
+    .map((name) => `bpf_lsm_${name}`),
+);
+
+/** bpf_lsm_verify_prog: an LSM program is GPL, and not for a hook that is disabled. */
+export function checkHook(env: Env): void {
+  const { type, target, isGpl } = env.request;
+  if (type !== 'lsm') return;
+  if (isGpl === false) env.reject('EINVAL', 'LSM programs must have a GPL compatible license');
+  if (target !== undefined && DISABLED_HOOKS.has(target.name))
+    env.reject('EINVAL', `attach_btf_id ${target.btfId ?? 0} points to disabled hook ${target.name}`);
+}
+
 /** What a load from the context gives. */
 export type CtxValue =
   | { readonly kind: 'scalar'; readonly range?: Range }

@@ -2,6 +2,7 @@ import { err, type Fault, ok, type Result } from '../../base/index.ts';
 import { disassembleBpf } from '../bpf/index.ts';
 import { checkControlFlow } from './cfg.ts';
 import { checkPaths } from './check.ts';
+import { checkHook } from './ctx-access.ts';
 import { Env, LIMIT_INSNS, Rejected } from './env.ts';
 import { registersLive } from './liveness.ts';
 import { checkMaxStackDepth, findTailCalls } from './max-stack.ts';
@@ -78,6 +79,7 @@ function run(request: VerifyRequest): Result<Verification, Refusal> {
   try {
     if (env.log.level > 0 && request.functions.length > 1)
       for (const [index, { start }] of request.functions.entries()) env.log.say(`func#${index} @${start}\n`);
+    checkHook(env);
     findTailCalls(env);
     checkControlFlow(env);
     env.liveBefore = registersLive(env);

@@ -41,7 +41,7 @@ export const TEST_MAPS: readonly MapSpec[] = [
 ];
 
 export type VerifyOptions = Partial<
-  Pick<VerifyRequest, 'type' | 'target' | 'logLevel' | 'checkpointsEverywhere' | 'maxInstructions'>
+  Pick<VerifyRequest, 'type' | 'target' | 'logLevel' | 'checkpointsEverywhere' | 'maxInstructions' | 'isGpl'>
 > & {
   readonly btf?: BtfTypes;
 };
