@@ -249,6 +249,7 @@ export class Kernel {
       return { ...nothing, kind, timeMs, events, answer: err(fault) };
     } finally {
       this.#trial = undefined;
+      trial.trail.end();
     }
   }
 

@@ -44,6 +44,20 @@ interface Site {
   dropped: number;
 }
 
+/** A record that made room for a newer one, and how many of its site had done so before it. */
+interface Evicted {
+  readonly site: Site;
+  readonly record: Kept;
+  readonly dropped: number;
+}
+
+interface Mark {
+  readonly sequence: number;
+  readonly oldest: number;
+  readonly dropped: number;
+  readonly evicted: Evicted[];
+}
+
 const PAGE = 4096;
 
 export interface PokeHistoryOptions {
@@ -76,6 +90,7 @@ export class PokeHistory {
   #sequence = 0;
   #records = 0;
   #dropped = 0;
+  #mark: Mark | undefined;
 
   constructor(options: PokeHistoryOptions) {
     this.#clock = options.clock;
@@ -135,24 +150,44 @@ export class PokeHistory {
     this.#sequence = sequence;
   }
 
-  /**
-   * Forgets the pokes behind number `sequence`: they have been undone, and the next poke gets their numbers. What went to make room for them
-   * does not come back.
-   */
-  takeBack(sequence: number): void {
-    invariant(sequence <= this.#sequence, 'a history goes back, not on');
-    while (this.#age.length > this.#oldest && (this.#age.at(-1) ?? 0) > sequence) {
+  /** From here on {@link backToMark} is possible, until {@link forgetMark}. One mark at a time: whoever sets it holds text_mutex. */
+  mark(): void {
+    invariant(this.#mark === undefined, 'a history with two marks');
+    this.#mark = { sequence: this.#sequence, oldest: this.#oldest, dropped: this.#dropped, evicted: [] };
+  }
+
+  forgetMark(): void {
+    this.#mark = undefined;
+  }
+
+  /** Forgets the pokes since the mark: they have been undone, and the next one gets their numbers. What had made room for them is there again. */
+  backToMark(): void {
+    const mark = this.#mark;
+    invariant(mark !== undefined, 'a history without a mark');
+    for (const evicted of mark.evicted.reverse()) this.#putBack(evicted);
+    this.#oldest = mark.oldest;
+    while (this.#age.length > this.#oldest && (this.#age.at(-1) ?? 0) > mark.sequence) {
       const [start = 0, last = 0] = this.#age.splice(-2);
       const site = this.#sites.get(start);
-      // A busy site has dropped it already.
       if (site === undefined || site.records.at(-1)?.sequence !== last) continue;
       site.records.pop();
       this.#records--;
-      if (site.records.length > 0) continue;
-      this.#sites.delete(start);
-      for (const page of pagesOf(start, site.span)) this.#leavePage(page, start);
+      if (site.records.length === 0) this.#leaveSite(start, site);
     }
-    this.#sequence = sequence;
+    this.#sequence = mark.sequence;
+    this.#dropped = mark.dropped;
+    mark.evicted.length = 0;
+  }
+
+  #putBack({ site, record, dropped }: Evicted): void {
+    const { at } = record;
+    const there = this.#sites.get(at) ?? site;
+    this.#sites.set(at, there);
+    there.span = Math.max(there.span, site.span);
+    this.#enterPages(at, there.span);
+    there.records.unshift(record);
+    there.dropped = dropped;
+    this.#records++;
   }
 
   state(): { readonly sequence: number; readonly records: number; readonly sites: number; readonly dropped: number } {
@@ -175,20 +210,17 @@ export class PokeHistory {
     this.#records++;
     if (record.length > site.span) {
       site.span = record.length;
-      for (const page of pagesOf(record.at, record.length)) {
-        const starts = this.#pages.get(page);
-        if (starts === undefined) this.#pages.set(page, new Set([record.at]));
-        else starts.add(record.at);
-      }
+      this.#enterPages(record.at, record.length);
     }
     this.#age.push(record.at, record.sequence);
     if (site.records.length > this.#siteMax) this.#forget(site);
     while (this.#records > this.#totalMax) this.#forgetOldest();
-    if (this.#age.length > 4 * this.#totalMax + 4) this.#compactAge();
+    if (this.#mark === undefined && this.#age.length > 4 * this.#totalMax + 4) this.#compactAge();
   }
 
   #forget(site: Site): void {
-    site.records.shift();
+    const record = site.records.shift();
+    if (record !== undefined) this.#mark?.evicted.push({ site, record, dropped: site.dropped });
     site.dropped++;
     this.#records--;
     this.#dropped++;
@@ -203,7 +235,18 @@ export class PokeHistory {
     // A busy site has dropped its share already.
     if (site?.records[0]?.sequence !== sequence || site === undefined) return;
     this.#forget(site);
-    if (site.records.length > 0) return;
+    if (site.records.length === 0) this.#leaveSite(start, site);
+  }
+
+  #enterPages(start: number, span: number): void {
+    for (const page of pagesOf(start, span)) {
+      const starts = this.#pages.get(page);
+      if (starts === undefined) this.#pages.set(page, new Set([start]));
+      else starts.add(start);
+    }
+  }
+
+  #leaveSite(start: number, site: Site): void {
     this.#sites.delete(start);
     for (const page of pagesOf(start, site.span)) this.#leavePage(page, start);
   }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { brief, countingMachine, entry, hex, textOf, underMutex } from '../../test/textpoke/support.ts';
-import { InvariantViolation, textOffset, toHex } from '../base/index.ts';
+import { InvariantViolation, ManualClock, textOffset, toHex } from '../base/index.ts';
 import type { PokeEntry } from './poke-entry.ts';
+import { PokeHistory } from './poke-history.ts';
 import type { PokePhase } from './poke-phase.ts';
 import { GIVEN_UP, runPhasesWhile } from './run-phases.ts';
 import { textPokeBpBatch } from './text-poke-bp.ts';
@@ -135,9 +136,11 @@ describe('a history that is taken back', () => {
     const by = entry(0, '55', 'c3').by;
     const poke = (at: number, after: string): number => history.append(at, hex('00'), hex(after), by);
     poke(0, '01');
+    history.mark();
     poke(5000, '02');
     poke(0, '03');
-    history.takeBack(1);
+    history.backToMark();
+    history.forgetMark();
     assert.deepEqual(history.state(), { sequence: 1, records: 1, sites: 1, dropped: 0 });
     assert.deepEqual(history.at(textOffset(5000), 1).records, []);
     assert.equal(poke(0, '04'), 2);
@@ -148,5 +151,25 @@ describe('a history that is taken back', () => {
         [2, '04'],
       ],
     );
+  });
+
+  it('has again what had made room, of a busy site and of a site that was forgotten', () => {
+    const clock = new ManualClock();
+    const by = entry(0, '55', 'c3').by;
+    const history = new PokeHistory({ clock, siteMax: 3, totalMax: 6 });
+    const poke = (at: number, after: string): number => history.append(at, hex('00'), hex(after), by);
+    const seen = () => JSON.stringify([history.state(), history.newest(100), history.at(0, 20_000)]);
+    poke(9000, '09');
+    for (const after of ['01', '02', '03', '04']) poke(0, after);
+    poke(5000, '05');
+    for (let pokes = 1; pokes < 40; pokes++) {
+      const before = seen();
+      history.mark();
+      for (let i = 0; i < pokes; i++) poke([0, 5000, 5000, 12_000, 9000][i % 5] ?? 0, 'aa');
+      history.backToMark();
+      history.forgetMark();
+      assert.equal(seen(), before, `${pokes} pokes taken back`);
+      poke([0, 9000, 300][pokes % 3] ?? 0, 'bb');
+    }
   });
 });

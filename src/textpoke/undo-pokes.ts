@@ -24,14 +24,13 @@ type Done =
 /** What has been poked, in order, so that it can be undone exactly. To be told of each write before the next one. */
 export class PokeTrail {
   readonly #text: KernelText;
-  readonly #start: number;
   readonly #done: Done[] = [];
   /** Of the entries given to the poke under way: how many are in vectors that have been published. */
   #published = 0;
 
   constructor(text: KernelText) {
     this.#text = text;
-    this.#start = text.history.state().sequence;
+    text.history.mark();
   }
 
   /** Runs a copy or a fill of `length` bytes at `at`. */
@@ -68,11 +67,18 @@ export class PokeTrail {
   undo(held: TextMutexHeld, machine: PokeMachine): void {
     assertHeld(held);
     const { history } = this.#text;
-    for (const done of this.#done.splice(0).reverse()) this.#undoOne(held, machine, done);
-    history.takeBack(this.#start);
+    const { sequence } = history.state();
+    for (const done of this.#done.splice(0).reverse()) this.#undoOne(held, machine, done, sequence);
+    history.backToMark();
   }
 
-  #undoOne(held: TextMutexHeld, machine: PokeMachine, done: Done): void {
+  /** Nothing is going to be undone any more. To be called in any case, before the next trail. */
+  end(): void {
+    this.#text.history.forgetMark();
+  }
+
+  /** `sequence`: of the last poke that landed. */
+  #undoOne(held: TextMutexHeld, machine: PokeMachine, done: Done, sequence: number): void {
     const text = this.#text;
     switch (done.kind) {
       case 'copy':
@@ -85,10 +91,8 @@ export class PokeTrail {
         textPokeSync(machine);
         return;
       case 'vector': {
-        const recorded = Math.min(text.history.state().sequence - done.from, done.entries.length);
+        const recorded = Math.min(sequence - done.from, done.entries.length);
         runPhases(undoVector(held, text, done.entries, recorded), machine);
-        // What is older counts from here.
-        text.history.takeBack(done.from);
       }
     }
   }
