@@ -23,6 +23,7 @@ function makeText(): { readonly text: room.KernelText; readonly input: Uint8Arra
 }
 
 const WRITERS = [
+  'PokeTrail',
   'TextPokeQueue',
   'loadText',
   'resetText',
@@ -35,7 +36,11 @@ const WRITERS = [
   'textPokeCopy',
   'textPokeSet',
   'textPokeThenSync',
+  'undoVector',
 ] as const;
+
+/** They put back what was there: over a text that nobody has poked they have nothing to write. */
+const RESTORERS: readonly string[] = ['PokeTrail', 'resetText', 'restoreText', 'snapshotText', 'undoVector'];
 
 const READERS = [
   'KernelText',
@@ -48,6 +53,7 @@ const READERS = [
   'pokeInt3Handler',
   'putPokeVector',
   'runPhases',
+  'runPhasesWhile',
   'textPokeSync',
   'tryGetPokeVector',
 ];
@@ -179,12 +185,14 @@ describe('a text', () => {
       resetText: (held) => room.resetText(held, text),
       restoreText: (held) => room.restoreText(held, text, { kind: 'text-snapshot' }),
       snapshotText: (held) => room.snapshotText(held, text),
+      PokeTrail: (held) => new room.PokeTrail(text).undo(held, machine),
+      undoVector: (held) => room.runPhases(room.undoVector(held, text, [poke], 0), machine),
     };
     for (const name of WRITERS) assert.throws(() => attempts[name](dead), /text_mutex is not held/, name);
     assert.deepEqual(text.changedRanges(), []);
     // The other way round: with the token in hand the same calls do write, so the refusals above are the token's.
     await underMutex((held) => {
-      for (const name of WRITERS.filter((n) => !['restoreText', 'snapshotText', 'resetText'].includes(n))) {
+      for (const name of WRITERS.filter((writer) => !RESTORERS.includes(writer))) {
         attempts[name](held);
         assert.ok(text.changedRanges().length > 0, name);
         room.resetText(held, text);
