@@ -194,8 +194,7 @@ export class TextMutex {
       stopWatching: () => undefined,
       serve: () => Promise.resolve(),
     };
-    // Whose turn is next waits for nothing that could come in between.
-    if (this.#isTaken || this.#waiting.size > 0) this.#watch(waiter);
+    this.#watch(waiter);
     this.#waiting.push(waiter);
     return waiter;
   }
