@@ -126,7 +126,8 @@ export interface LowKernel {
 }
 
 const PERCPU = '.data..percpu';
-const LEFT_OUT = /^(?:stubs of |displaced instructions|data objects|functions of tracepoints|buffers of trace events|module)/;
+const LEFT_OUT =
+  /^(?:stubs of |displaced instructions|data objects|functions of tracepoints|buffers of trace events|module)/;
 const MOVED = /^(?:per-CPU area|task|stack|heap|command line)/;
 
 /** A region that nobody has given a place would lie somewhere, and crash the process. */
