@@ -1,7 +1,7 @@
 /** `npm test`: everything. Kernels are found through KTEXTD_KERNELS or the cache that `npm run kernels` fills. */
 import { readdirSync } from 'node:fs';
 import { QUICK } from './check.ts';
-import { node, runSteps, type Step } from './run-steps.ts';
+import { node, runSteps, type Step, type Together } from './run-steps.ts';
 
 /** In the order in which a failure says most; folders that are not named come last. */
 const FIRST = ['fixture', 'image', 'boot', 'insn', 'jit', 'textpoke', 'conformance', 'property', 'matrix', 'server'];
@@ -18,8 +18,8 @@ function rank(folder: string): number {
   return index < 0 ? FIRST.length : index;
 }
 
-const steps: readonly Step[] = [
-  ...QUICK,
+const steps: readonly (Step | Together)[] = [
+  QUICK,
   { name: 'build', command: ['npm', 'run', '-s', 'build'] },
   ...folders.map((folder) => ({ name: `test/${folder}`, command: node('scripts/test.ts', `test/${folder}`) })),
 ];

@@ -23,7 +23,6 @@ function solve(coordinator: Coordinator, steps: readonly PlanStep[]): PlanAnswer
 const KPROBE = step('kprobe');
 const POST = step('kprobe', { postHandler: true });
 const FENTRY = step('fentry');
-const FEXIT = step('fexit');
 const LIVEPATCH = step('livepatch');
 
 describe('solve=order', () => {
@@ -77,19 +76,6 @@ describe('solve=order', () => {
     const freed = solve(coordinator, [POST, FENTRY, { detach: held.value.id }]);
     assert.equal(freed.wouldSucceed, true);
     assert.ok((freed.order?.indexOf(2) ?? 0) < (freed.order?.indexOf(0) ?? 0));
-  });
-
-  it('counts the programs of a trampoline', async () => {
-    const coordinator = await fresh();
-    const alike = solve(coordinator, [step('ftrace'), ...Array.from({ length: 39 }, () => FENTRY)]);
-    assert.equal(alike.conflict?.steps.length, 39);
-    assert.equal(alike.conflict?.why.rule, 'bpf.trampoline.too-many-programs');
-    assert.equal(alike.conflict?.isSmallest, true);
-    const mixed = solve(
-      coordinator,
-      Array.from({ length: 41 }, (_, i) => (i % 2 === 0 ? FENTRY : FEXIT)),
-    );
-    assert.equal(mixed.conflict?.steps.length, 39);
   });
 
   it('lets a cumulative livepatch make room', async () => {

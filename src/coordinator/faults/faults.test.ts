@@ -1,4 +1,4 @@
-/** Each fault by name at the coordinator, with a clock that is moved by hand and a journal in memory. Rollback itself: rollback.test.ts. */
+/** Each fault by name at the coordinator, with a clock that is moved by hand and a journal in memory. Rollback itself: test/coordinator/rollback.test.ts. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { caller } from '../../../test/support/coordinators.ts';
