@@ -5,6 +5,7 @@
 import fastify from 'fastify';
 import { AttachAnswer, DetachAnswer } from '../../src/server/schemas/answers.ts';
 import { AttachBody, IdParams, SitesChoiceQuery } from '../../src/server/schemas/requests.ts';
+import { VALIDATION } from '../../src/server/validation.ts';
 
 const LABEL = /^[\x20-\x7e]{1,64}$/;
 const JSON_TYPE = /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?;?\s*$/i;
@@ -26,16 +27,7 @@ const DETACHED = { id: 'att_none', verdict: 'detached', restored: [SITE.address]
 
 const app = fastify({
   ajv: {
-    customOptions: {
-      removeAdditional: false,
-      coerceTypes: false,
-      useDefaults: false,
-      allErrors: false,
-      strictTypes: false,
-      keywords: ['isPlace'],
-      meta: false,
-      validateSchema: false,
-    },
+    customOptions: VALIDATION,
   },
 });
 app.addHook('onRequest', async (request, reply) => {

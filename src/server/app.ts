@@ -42,6 +42,7 @@ import { schemaErrorText } from './schema-errors.ts';
 import type { Services } from './services.ts';
 import type { ServiceState } from './state.ts';
 import { Turns } from './turns.ts';
+import { VALIDATION } from './validation.ts';
 import { VERSION } from './version.ts';
 
 export interface AppOptions {
@@ -80,16 +81,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
     routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
     ajv: {
       plugins: [compileOnFirstUse],
-      customOptions: {
-        removeAdditional: false,
-        coerceTypes: false,
-        useDefaults: false,
-        allErrors: false,
-        strictTypes: false,
-        keywords: ['isPlace'],
-        meta: false,
-        validateSchema: false,
-      },
+      customOptions: VALIDATION,
     },
     clientErrorHandler: onClientError,
     frameworkErrors: (error, request, reply) => {

@@ -205,6 +205,20 @@ describe('delayed-sync', () => {
   });
 });
 
+/** What a process finds that starts behind a crash. */
+async function reopened(store: MemoryStore): Promise<Coordinator> {
+  const again = await openDurable({
+    image: await builtinImage(),
+    strictness: 'safe',
+    clock: new ManualClock(),
+    prng: seededPrng(3),
+    store: new MemoryStore(store.commits),
+    version: 'test',
+  });
+  assert.ok(again.ok);
+  return again.value.coordinator;
+}
+
 describe('crash-between-phases', () => {
   it('ends the process in mode exit, and what was acknowledged is there again, all else is not', async () => {
     const { coordinator, store, crashed } = await lab('durable');
@@ -216,17 +230,9 @@ describe('crash-between-phases', () => {
       crashed.map((fault) => fault.id),
       [id],
     );
-    const again = await openDurable({
-      image: await builtinImage(),
-      strictness: 'safe',
-      clock: new ManualClock(),
-      prng: seededPrng(3),
-      store: new MemoryStore(store.commits),
-      version: 'test',
-    });
-    assert.ok(again.ok);
-    const { orphans } = again.value.coordinator.audit();
-    const attachments = again.value.coordinator.attachments({ limit: 10 });
+    const again = await reopened(store);
+    const { orphans } = again.audit();
+    const attachments = again.attachments({ limit: 10 });
     assert.deepEqual(orphans, []);
     assert.deepEqual(attachments.ok && attachments.value.items.map((each) => each.id), [kept.value.id]);
   });
@@ -237,18 +243,10 @@ describe('crash-between-phases', () => {
     for (let i = 0; i < 3; i++) assert.equal(ruleOf(await attach(coordinator, F)), 'fault.crash-between-phases');
     assert.ok((await attach(coordinator, F)).ok);
     await settle();
-    const again = await openDurable({
-      image: await builtinImage(),
-      strictness: 'safe',
-      clock: new ManualClock(),
-      prng: seededPrng(3),
-      store: new MemoryStore(store.commits),
-      version: 'test',
-    });
-    assert.ok(again.ok);
+    const again = await reopened(store);
     const seen = ({ eventsAfter, siteHistory, text, audit }: Coordinator) =>
       JSON.stringify([eventsAfter(0, 100), siteHistory(F, { limit: 9 }), text(F, 32), audit().orphans]);
-    assert.equal(seen(again.value.coordinator), seen(coordinator));
+    assert.equal(seen(again), seen(coordinator));
   });
 });
 

@@ -53,44 +53,13 @@ function directCalls(txn: Txn, tracers: GraphTracers): readonly DirectCall[] {
   });
 }
 
-function useDirect(txn: Txn, tracers: GraphTracers): void {
-  for (const { call, user } of directCalls(txn, tracers)) updateCall(txn, call, user);
-}
-
-function useStubs(txn: Txn, tracers: GraphTracers): void {
-  for (const { call, user } of directCalls(txn, tracers)) leaveCall(txn, call, user);
-}
-
-/** The static key of the way; undefined for a kernel that has none. */
-function directKey(txn: Txn): number | undefined {
-  return txn.world.fact(GRAPH_TRACERS_MAX) === 1 ? undefined : txn.world.image.symbols.offsetOf(DIRECT_KEY);
-}
-
-function setKey(txn: Txn, isOn: boolean): void {
-  const key = directKey(txn);
-  if (key === undefined) return;
-  if (isOn) releaseKey(txn, key, (holder) => holder.kind === 'graph-tracers');
-  else holdKey(txn, key, { kind: 'graph-tracers', enables: false });
-}
-
-/** Steps 1 and 2; `tracers` are those before and after. */
-export function graphTracerComes(txn: Txn, before: GraphTracers, after: GraphTracers): void {
+/** Steps 1 to 4, by the users before and after; a user comes before its sites are changed, and leaves behind that. */
+export function updateGraphDirect(txn: Txn, before: GraphTracers, after: GraphTracers): void {
   const [from, to] = [wayOf(before), wayOf(after)];
   if (from === to) return;
-  if (to === 'direct') useDirect(txn, after);
-  else {
-    setKey(txn, false);
-    useStubs(txn, before);
-  }
-}
-
-/** Steps 3 and 4. */
-export function graphTracerLeaves(txn: Txn, before: GraphTracers, after: GraphTracers): void {
-  const [from, to] = [wayOf(before), wayOf(after)];
-  if (from === to) return;
-  if (to === 'none') useStubs(txn, before);
-  else {
-    useDirect(txn, after);
-    setKey(txn, true);
-  }
+  const key = txn.world.fact(GRAPH_TRACERS_MAX) === 1 ? undefined : txn.world.image.symbols.offsetOf(DIRECT_KEY);
+  if (to === 'loop' && key !== undefined) holdKey(txn, key, { kind: 'graph-tracers', enables: false });
+  if (to === 'direct') for (const { call, user } of directCalls(txn, after)) updateCall(txn, call, user);
+  else for (const { call, user } of directCalls(txn, before)) leaveCall(txn, call, user);
+  if (from === 'loop' && key !== undefined) releaseKey(txn, key, (holder) => holder.kind === 'graph-tracers');
 }

@@ -10,7 +10,7 @@ import { FTRACE_GRAPH_BUSY } from '../rules/ftrace.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
 import { symbolFunc } from './callers.ts';
-import { graphTracerComes, graphTracerLeaves } from './graph-direct.ts';
+import { updateGraphDirect } from './graph-direct.ts';
 import { newOps } from './new-ops.ts';
 import { moveFilter, registerFtraceFunction, unregisterFtraceFunction } from './ops.ts';
 import { GRAPH_OPS } from './ops-list.ts';
@@ -43,7 +43,7 @@ export function joinGraphTracers(
   const before = txn.graphTracers;
   const isFirst = before.length === 0;
   txn.graphTracers = [...before, { attachment, sites: ImmutableSet(sites), isFprobe }];
-  graphTracerComes(txn, before, txn.graphTracers);
+  updateGraphDirect(txn, before, txn.graphTracers);
   if (!isFirst) return moveFilter(txn, GRAPH_OPS, union(txn.graphTracers));
   // In core kernel data, so not DYNAMIC: alone, the shared callers call it directly.
   newOps(txn, GRAPH_OPS, {
@@ -65,7 +65,7 @@ export function leaveGraphTracers(txn: Txn, attachment: string): Fault | undefin
   const before = txn.graphTracers;
   txn.graphTracers = before.filter((tracer) => tracer.attachment !== attachment);
   const fault = shrinkGraphOps(txn);
-  if (fault === undefined) graphTracerLeaves(txn, before, txn.graphTracers);
+  if (fault === undefined) updateGraphDirect(txn, before, txn.graphTracers);
   return fault;
 }
 

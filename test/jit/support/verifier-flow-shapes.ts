@@ -2,19 +2,8 @@
  * Programs with the shapes of Linux's own verifier tests (facts: tools/testing/selftests/bpf/progs/verifier_*.c of 6.12, verdict and message), written
  * anew. Each is [what, source, refusal]; a refusal is the errno and the phrase that its last message has.
  */
-import { MEMORY_SHAPES, type Shape } from './verifier-shapes.ts';
+import { ANY, END, MEMORY_SHAPES, OUT, type Shape, VALUE } from './verifier-shapes.ts';
 
-const OUT = 'out: mov %r0, 0\nexit';
-const END = 'mov %r0, 0\nexit';
-/** R0: 48 bytes of value of map 1, whose key is at R10-8. */
-const VALUE = `stdw [%r10-8], 0
-mov %r2, %r10
-add %r2, -8
-lddw map_fd %r1, 1
-call 1
-jeq %r0, 0, out`;
-/** R6: any number. */
-const ANY = 'call 7\nmov %r6, %r0';
 const RESERVE = 'lddw map_fd %r1, 3\nmov %r2, 8\nmov %r3, 0\ncall 131';
 
 const MAPS: readonly Shape[] = [

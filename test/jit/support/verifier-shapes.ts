@@ -4,17 +4,17 @@
  */
 export type Shape = readonly [what: string, source: string, refused?: readonly [errno: string, phrase: string]];
 
-const OUT = 'out: mov %r0, 0\nexit';
-const END = 'mov %r0, 0\nexit';
+export const OUT = 'out: mov %r0, 0\nexit';
+export const END = 'mov %r0, 0\nexit';
 /** R0: 48 bytes of value of map 1, whose key is at R10-8. */
-const VALUE = `stdw [%r10-8], 0
+export const VALUE = `stdw [%r10-8], 0
 mov %r2, %r10
 add %r2, -8
 lddw map_fd %r1, 1
 call 1
 jeq %r0, 0, out`;
 /** R6: any number. */
-const ANY = 'call 7\nmov %r6, %r0';
+export const ANY = 'call 7\nmov %r6, %r0';
 const PROBE_READ = 'mov %r3, 0\ncall 113';
 const OUTSIDE_MAX = 'R0 max value is outside of the allowed memory range';
 const OUTSIDE_MIN = 'R0 min value is outside of the allowed memory range';
