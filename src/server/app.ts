@@ -98,7 +98,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
     events,
     metrics: createMetrics(VERSION, events),
     limiter: createLimiter(clock, options.requestLimits),
-    turns: new Turns(),
+    turns: new Turns(clock),
   };
   app.decorate('services', services);
   app.decorateRequest('idempotency', undefined);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextRound } from 'node:timers/promises';
+import { systemClock } from '../base/index.ts';
 import { Turns } from './turns.ts';
 
 test('a lone request has its turn at once', async () => {
-  const turns = new Turns();
+  const turns = new Turns(systemClock);
   for (let i = 0; i < 3; i++) {
     let isDone = false;
     turns.take('a', () => {
@@ -17,7 +18,7 @@ test('a lone request has its turn at once', async () => {
 });
 
 test('in a burst a client with many requests keeps its neighbour waiting for one of them', async () => {
-  const turns = new Turns();
+  const turns = new Turns(systemClock);
   const order: string[] = [];
   const ask = (client: string, n: number): void => turns.take(client, () => order.push(`${client}${n}`));
   for (let n = 1; n <= 9; n++) ask('busy', n);
@@ -33,7 +34,7 @@ test('in a burst a client with many requests keeps its neighbour waiting for one
 });
 
 test('what a turn leads to without waiting is over before the next one', async () => {
-  const turns = new Turns();
+  const turns = new Turns(systemClock);
   const order: string[] = [];
   for (const n of [1, 2, 3])
     turns.take('a', () => {
@@ -47,7 +48,7 @@ test('what a turn leads to without waiting is over before the next one', async (
 });
 
 test('a request that comes in a turn of another waits for its own', async () => {
-  const turns = new Turns();
+  const turns = new Turns(systemClock);
   const order: string[] = [];
   turns.take('a', () => {
     order.push('a');

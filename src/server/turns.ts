@@ -4,14 +4,16 @@
  *
  *  1. The first request of a round of the event loop is worked on at once.
  *  2. What comes after it in the same round waits in line, by client.
- *  3. Behind the reading a few of those in line get their turn, one of each client; then the sockets are read again.
+ *  3. Behind the reading some of those in line get their turn, one of each client around, for a short time; then the sockets are read again, and the
+ *     disk is heard: a commit that has ended, and the next one that may begin, wait for a round to end, and all answers of that commit with it.
  *
  * Each turn is a task of its own, so that what it leads to without waiting (a command and its answer) is over before the next one.
  */
-import { FairLine } from '../base/index.ts';
+import { type Clock, FairLine } from '../base/index.ts';
 
-/** Turns between two looks at the sockets. */
+/** Turns between two looks at the sockets, and how long a further one may still begin. */
 const TURNS = 8;
+const ROUND_US = 1_000;
 
 interface Waiter {
   readonly client: string;
@@ -19,9 +21,14 @@ interface Waiter {
 }
 
 export class Turns {
+  readonly #clock: Clock;
   readonly #line = new FairLine<Waiter>();
   /** Somebody has had a turn in this round. */
   #isTaken = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   get waiting(): number {
     return this.#line.size;
@@ -44,7 +51,12 @@ export class Turns {
       return;
     }
     setImmediate(() => this.#round());
+    const endUs = this.#clock.monotonicUs() + ROUND_US;
     this.#line.shift()?.go();
-    for (let turn = 1; turn < TURNS && turn <= this.#line.size; turn++) setImmediate(() => this.#line.shift()?.go());
+    for (let turn = 1; turn < TURNS && turn <= this.#line.size; turn++) setImmediate(() => this.#further(endUs));
+  }
+
+  #further(endUs: number): void {
+    if (this.#clock.monotonicUs() < endUs) this.#line.shift()?.go();
   }
 }
