@@ -46,6 +46,15 @@ test('6.12: operands that leave the caller move along, those inside stay, neighb
   assert.equal(decodeInsn(bytes, AT + 31, 31)?.ripRelative?.target, AT + 38 - 0x20);
 });
 
+test('each image is made for its own place and from the text as it is then', () => {
+  const first = toHex(image());
+  const elsewhere = image({ at: AT + 0x400 });
+  assert.equal(decodeInsn(elsewhere, AT + 0x400)?.ripRelative?.target, START + 9 + 0x1000);
+  const poked = { ...text, bytes: () => BYTES.map((byte, i) => (i === 4 ? byte + 1 : byte)) };
+  assert.equal(decodeInsn(image({ text: poked }), AT)?.ripRelative?.target, START + 9 + 0x1001);
+  assert.equal(toHex(image()), first);
+});
+
 test('6.1 copies the bytes as they are', () => {
   const bytes = image({ layout: 'linux-6.1' });
   assert.equal(toHex(bytes.subarray(0, 13)), toHex(BYTES.subarray(0, 13)));

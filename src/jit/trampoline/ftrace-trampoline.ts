@@ -70,16 +70,18 @@ export function generateFtraceTrampoline(request: FtraceTrampolineRequest): Resu
   if (size <= 0 || !text.contains(symbols.start, size))
     return refuse('the caller between its labels is not in the text');
   const image = new Uint8Array(size + FTRACE_RET_SIZE + POINTER_SIZE).fill(0xcc);
-  image.set(text.bytes(symbols.start, size));
-
-  if (symbols.jmp !== undefined) {
-    const jump = symbols.jmp - symbols.start;
-    if (image[jump] !== 0x75) return refuse('ftrace_regs_caller_jmp is not a short jnz');
-    image.set(NOP2, jump);
-  }
+  const caller = text.bytes(symbols.start, size);
+  const jump = symbols.jmp === undefined ? undefined : symbols.jmp - symbols.start;
+  if (jump !== undefined && caller[jump] !== 0x75) return refuse('ftrace_regs_caller_jmp is not a short jnz');
   if (request.layout === 'linux-6.12') {
-    const reason = moveOperands(image.subarray(0, size), symbols.start, at) ?? mergeNops(image.subarray(0, size));
-    if (reason !== undefined) return refuse(reason);
+    const prepared = preparedCaller(caller, jump);
+    if (typeof prepared === 'string') return refuse(prepared);
+    image.set(prepared.code);
+    const unreached = moveOperands(image, prepared.operands, symbols.start - at);
+    if (unreached !== undefined) return refuse(unreached);
+  } else {
+    image.set(caller);
+    if (jump !== undefined) image.set(NOP2, jump);
   }
   try {
     image.set(returnAt(at + size, request.cpu), size);
@@ -104,23 +106,69 @@ function returnAt(at: number, cpu: GeneratedCodeCpu): Uint8Array {
   return wantsThunk ? jmpRel32(at, cpu.returnThunk) : Uint8Array.of(0xc3, 0xcc);
 }
 
-/**
- * Moves branch displacements and %rip-relative ones that point out of the copied code (__apply_relocation, alternative.c, 6.12). Why not,
- * or undefined when done. Its rewriting of a near into a short jump is left out: the callers contain no near jump.
- */
-function moveOperands(code: Uint8Array, from: number, to: number): string | undefined {
-  const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
+/** An operand that counts from where it stands and points out of the copied code. */
+interface OutwardOperand {
+  /** Byte of the caller at which its instruction begins. */
+  readonly insnAt: number;
+  readonly at: number;
+  readonly size: number;
+  readonly value: number;
+}
+
+/** All of a caller's copy that does not depend on where it will stand. */
+interface PreparedCaller {
+  /** With its NOPs merged and the jump to the direct-call tail taken out. */
+  readonly code: Uint8Array;
+  readonly operands: readonly OutwardOperand[];
+}
+
+/** By the caller's bytes: an attach at a site that nobody uses, and its detach, make a trampoline each, of the same few callers. */
+const PREPARED = new Map<string, PreparedCaller>();
+/** Callers differ in where they call at the moment, and few are in use. */
+const PREPARED_MAX = 16;
+
+/** The caller ready to be moved, or why it cannot be. */
+function preparedCaller(caller: Uint8Array, jump: number | undefined): PreparedCaller | string {
+  const key = `${jump} ${Buffer.from(caller.buffer, caller.byteOffset, caller.length).toString('latin1')}`;
+  const known = PREPARED.get(key);
+  if (known !== undefined) return known;
+  const code = Uint8Array.from(caller);
+  if (jump !== undefined) code.set(NOP2, jump);
+  const operands = outwardOperands(code);
+  if (typeof operands === 'string') return operands;
+  const reason = mergeNops(code);
+  if (reason !== undefined) return reason;
+  const prepared = { code, operands };
+  if (PREPARED.size >= PREPARED_MAX) PREPARED.clear();
+  PREPARED.set(key, prepared);
+  return prepared;
+}
+
+/** Branch displacements and %rip-relative ones that point out of the code, or why it cannot be told. */
+function outwardOperands(code: Uint8Array): readonly OutwardOperand[] | string {
+  const operands: OutwardOperand[] = [];
   for (let at = 0; at < code.length; ) {
     const insn = decodeInsn(code.subarray(at, at + MAX_INSN_SIZE), at);
     if (insn === undefined) return `the caller does not decode at its byte ${at}`;
-    const moved = insn.target === undefined ? insn.displacement : insn.immediate;
+    const { offset, size, value } = insn.target === undefined ? insn.displacement : insn.immediate;
     const target = insn.target ?? insn.ripRelative?.target;
-    if (target !== undefined && (target < 0 || target > code.length)) {
-      const displacement = moved.value + from - to;
-      if (moved.size !== 4 || !fitsS32(displacement)) return `an operand at byte ${at} of the caller does not reach`;
-      view.setInt32(at + moved.offset, displacement, true);
-    }
+    if (target !== undefined && (target < 0 || target > code.length))
+      operands.push({ insnAt: at, at: at + offset, size, value });
     at += insn.length;
+  }
+  return operands;
+}
+
+/**
+ * Moves them by `distance` (__apply_relocation, alternative.c, 6.12). Why not, or undefined when done. Its rewriting of a near into a short jump is
+ * left out: the callers contain no near jump.
+ */
+function moveOperands(code: Uint8Array, operands: readonly OutwardOperand[], distance: number): string | undefined {
+  const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
+  for (const { insnAt, at, size, value } of operands) {
+    const displacement = value + distance;
+    if (size !== 4 || !fitsS32(displacement)) return `an operand at byte ${insnAt} of the caller does not reach`;
+    view.setInt32(at, displacement, true);
   }
   return undefined;
 }
