@@ -1,6 +1,6 @@
 /**
  * Durable attach and detach over HTTP by 32 clients, beside a Fastify service that validates the same body and does nothing, in turns of one run;
- * and how long one client alone waits. Each service is a process of its own; the journal is on the disk that holds the temporary folder.
+ * and how long one client alone waits, beside a service that does nothing but commit a record. Each service is a process of its own; the journal is on the disk that holds the temporary folder.
  *
  *   npm run bench -- durable
  */
@@ -14,7 +14,8 @@ import { join } from 'node:path';
 const CLIENTS = 32;
 const TURNS = 4;
 const TURN_MS = 3_000;
-const ALONE = 1_000;
+const ALONE_TURNS = 5;
+const ALONE = 200;
 const FUNCTIONS = ['tcp_set_state', 'vfs_read', 'vfs_write', 'do_mmap', 'tcp_close', 'schedule'];
 
 interface Service {
@@ -105,7 +106,18 @@ const ours = await start([
   '--log-level',
   'silent',
 ]);
-const nothing = await start(['--import', 'tsx', 'bench/support/nothing.ts']);
+const NOTHING = ['--import', 'tsx', 'bench/support/nothing.ts'];
+const nothing = await start(NOTHING);
+const committing = await start([...NOTHING, mkdtempSync(join(root, 'commits-'))]);
+
+/** How long one client waits for each attach, milliseconds. */
+async function alone(address: string, into: number[]): Promise<void> {
+  for (let turn = 0; turn < ALONE; turn++) into.push(await pair(address, 0, turn));
+}
+
+const times = (values: readonly number[]): string =>
+  `p50 ${quantile(values, 0.5).toFixed(2)} ms, p99 ${quantile(values, 0.99).toFixed(2)} ms`;
+
 try {
   const [durable, empty]: [number[], number[]] = [[], []];
   for (let turn = 0; turn < TURNS; turn++) {
@@ -116,12 +128,14 @@ try {
   process.stdout.write(
     `durable attach + detach by ${CLIENTS} clients: ${mine.toFixed(0)} requests a second, ${(mine / theirs).toFixed(2)} of ${theirs.toFixed(0)} by a service that does nothing\n`,
   );
-  const alone: number[] = [];
-  for (let turn = 0; turn < ALONE; turn++) alone.push(await pair(ours.address, 0, turn));
-  process.stdout.write(
-    `one client alone, durable attach: p50 ${quantile(alone, 0.5).toFixed(2)} ms, p99 ${quantile(alone, 0.99).toFixed(2)} ms\n`,
-  );
+  const [attach, commit]: [number[], number[]] = [[], []];
+  await together(committing.address);
+  for (let turn = 0; turn < ALONE_TURNS; turn++) {
+    await alone(ours.address, attach);
+    await alone(committing.address, commit);
+  }
+  process.stdout.write(`one client alone, durable attach: ${times(attach)}; nothing but a commit: ${times(commit)}\n`);
 } finally {
-  await Promise.all([stop(ours), stop(nothing)]);
+  await Promise.all([stop(ours), stop(nothing), stop(committing)]);
   rmSync(root, { recursive: true, force: true });
 }

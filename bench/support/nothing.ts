@@ -1,8 +1,11 @@
 /**
  * A service that validates an attach as ours does and does nothing: what HTTP alone costs. The same schemas in and out, the same checks of headers, and
- * answers as long as ours. Prints its address.
+ * answers as long as ours. Prints its address. With a folder as its argument each request waits for a commit of one record there, as long as one of our
+ * journal: what HTTP and the disk cost a client that is alone.
  */
 import fastify from 'fastify';
+import { openLmdbStore } from '../../src/journal/lmdb-store.ts';
+import { recordKey } from '../../src/journal/store.ts';
 import { AttachAnswer, DetachAnswer } from '../../src/server/schemas/answers.ts';
 import { AttachBody, IdParams, SitesChoiceQuery } from '../../src/server/schemas/requests.ts';
 import { VALIDATION } from '../../src/server/validation.ts';
@@ -25,6 +28,17 @@ const COMMON = { siteCount: 1, sites: [SITE], cost: COST, sequence: 1234, warnin
 const ATTACHED = { id: 'att_none', kind: 'kprobe', client: 'client-1', verdict: 'chained', ...COMMON };
 const DETACHED = { id: 'att_none', verdict: 'detached', restored: [SITE.address], ...COMMON };
 
+/** What an attach of a kprobe leaves in the journal. */
+const RECORD = Buffer.alloc(1_400, 0x20);
+const [folder] = process.argv.slice(2);
+const store = folder === undefined ? undefined : await openLmdbStore(folder);
+let records = 0;
+
+async function commit(): Promise<void> {
+  records += 1;
+  await store?.commit({ puts: [{ key: recordKey(records), value: RECORD }] });
+}
+
 const app = fastify({
   ajv: {
     customOptions: VALIDATION,
@@ -40,11 +54,17 @@ app.addHook('onRequest', async (request, reply) => {
 app.post(
   '/v1/attachments',
   { schema: { querystring: SitesChoiceQuery, body: AttachBody, response: { 201: AttachAnswer } } },
-  async (_request, reply) => reply.code(201).header('location', '/v1/attachments/att_none').send(ATTACHED),
+  async (_request, reply) => {
+    if (store !== undefined) await commit();
+    return reply.code(201).header('location', '/v1/attachments/att_none').send(ATTACHED);
+  },
 );
 app.delete(
   '/v1/attachments/:id',
   { schema: { params: IdParams, querystring: SitesChoiceQuery, response: { 200: DetachAnswer } } },
-  async () => DETACHED,
+  async () => {
+    if (store !== undefined) await commit();
+    return DETACHED;
+  },
 );
 process.stdout.write(`listening on ${await app.listen({ host: '127.0.0.1', port: 0 })}\n`);
