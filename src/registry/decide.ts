@@ -201,4 +201,4 @@ export function decideSetEnabled(
 
 /** For reading a state through the functions that work on a Txn. */
 export const readOnly = (world: World, state: KernelState, text: ReadableText): Txn =>
-  new Txn(world, state, text, bpfOpsFunc);
+  new Txn(world, state, text, bpfOpsFunc, true);

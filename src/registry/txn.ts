@@ -43,6 +43,10 @@ export type OpsFuncCommand =
 /** What a direct owner answers when it meets IPMODIFY (ftrace_ops.ops_func). */
 export type OpsFunc = (txn: Txn, ops: FtraceOps, command: OpsFuncCommand) => Fault | undefined;
 
+interface Draftable<Table> {
+  asMutable(): Table;
+}
+
 /**
  * One decision in the making: a draft of the next state, the ops that lead there, and text as it would be. Working on a Txn changes
  * nothing outside it; who holds the state before may go on using it.
@@ -97,47 +101,53 @@ export class Txn {
   /** The ops being modified (FTRACE_OPS_FL_MODIFYING) with the filter it had before. */
   modifying: { readonly id: string; readonly oldFilter: FtraceOps['filter'] } | undefined;
 
-  constructor(world: World, state: KernelState, text: ReadableText, bpfOpsFunc: OpsFunc) {
+  readonly #reads: boolean;
+
+  /** `reads`: nothing will be written, so the tables are the state's own. */
+  constructor(world: World, state: KernelState, text: ReadableText, bpfOpsFunc: OpsFunc, reads = false) {
+    this.#reads = reads;
+    const draft = <Table extends Draftable<Table>>(table: Table): Table => (reads ? table : table.asMutable());
     this.world = worldOf(world, state.modules);
     this.modules = state.modules;
     this.bpfOpsFunc = bpfOpsFunc;
     this.text = new OverlayText(text);
     this.ftrace = state.ftrace;
     this.isKprobesOptimization = state.isKprobesOptimization;
-    this.records = state.records.asMutable();
-    this.opsTable = state.ops.asMutable();
-    this.opsBySite = state.opsBySite.asMutable();
+    this.records = draft(state.records);
+    this.opsTable = draft(state.ops);
+    this.opsBySite = draft(state.opsBySite);
     this.graphTracers = state.graphTracers;
-    this.directFunctions = state.directFunctions.asMutable();
-    this.kprobes = state.kprobes.asMutable();
-    this.kprobeTable = state.kprobeTable.asMutable();
+    this.directFunctions = draft(state.directFunctions);
+    this.kprobes = draft(state.kprobes);
+    this.kprobeTable = draft(state.kprobeTable);
     this.optimizer = state.optimizer;
-    this.trampolines = state.trampolines.asMutable();
-    this.programs = state.programs.asMutable();
+    this.trampolines = draft(state.trampolines);
+    this.programs = draft(state.programs);
     this.maps = state.maps;
     this.nextMap = state.nextMap;
-    this.bpfProgs = state.bpfProgs.asMutable();
+    this.bpfProgs = draft(state.bpfProgs);
     this.arena = {
       ...state.arena,
-      free: state.arena.free.asMutable(),
-      allocations: state.arena.allocations.asMutable(),
+      free: draft(state.arena.free),
+      allocations: draft(state.arena.allocations),
     };
-    this.livepatches = state.livepatches.asMutable();
+    this.livepatches = draft(state.livepatches);
     this.livepatching = state.livepatching;
-    this.lingering = state.lingering.asMutable();
-    this.tasks = state.tasks.asMutable();
+    this.lingering = draft(state.lingering);
+    this.tasks = draft(state.tasks);
     this.nextFrame = state.nextFrame;
-    this.staticKeys = state.staticKeys.asMutable();
-    this.staticCalls = state.staticCalls.asMutable();
-    this.tracepoints = state.tracepoints.asMutable();
-    this.kgdb = state.kgdb.asMutable();
-    this.attachments = state.attachments.asMutable();
-    this.revisions = state.revisions.asMutable();
-    this.quarantined = state.quarantined.asMutable();
+    this.staticKeys = draft(state.staticKeys);
+    this.staticCalls = draft(state.staticCalls);
+    this.tracepoints = draft(state.tracepoints);
+    this.kgdb = draft(state.kgdb);
+    this.attachments = draft(state.attachments);
+    this.revisions = draft(state.revisions);
+    this.quarantined = draft(state.quarantined);
   }
 
   /** The next state. The draft must not be used afterwards. */
   finish(): KernelState {
+    invariant(!this.#reads, 'what only reads has no next state');
     for (const site of this.touched) this.revisions.set(site, (this.revisions.get(site) ?? 0) + 1);
     return {
       modules: this.modules,
@@ -262,6 +272,7 @@ export class Txn {
   }
 
   emit(op: TextOp): void {
+    invariant(!this.#reads, 'what only reads changes no text');
     switch (op.kind) {
       case 'byte':
       case 'poke':

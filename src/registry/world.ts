@@ -138,7 +138,25 @@ export function isWeakLeftover(world: World, site: number): boolean {
   return weakLeftovers((world.core ?? world).image).has(site);
 }
 
+/** Sites are named again and again: in events, answers and refusals. */
+const PLACES = new WeakMap<World, Map<number, string>>();
+const PLACES_MAX = 4_096;
+
+/** `tcp_set_state+0x4`, or `_text+0x…` outside of every symbol. */
 export function describePlace(world: World, offset: number): string {
+  let places = PLACES.get(world);
+  if (places === undefined || places.size >= PLACES_MAX) {
+    places = new Map();
+    PLACES.set(world, places);
+  }
+  const known = places.get(offset);
+  if (known !== undefined) return known;
+  const place = findPlace(world, offset);
+  places.set(offset, place);
+  return place;
+}
+
+function findPlace(world: World, offset: number): string {
   const symbol = world.image.symbols.containing(offset);
   if (symbol?.offset === undefined) return `_text+0x${offset.toString(16)}`;
   return offset === symbol.offset ? symbol.name : `${symbol.name}+0x${(offset - symbol.offset).toString(16)}`;

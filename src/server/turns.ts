@@ -13,7 +13,7 @@ import { type Clock, FairLine } from '../base/index.ts';
 
 /** Turns between two looks at the sockets, and how long a further one may still begin. */
 const TURNS = 8;
-const ROUND_US = 1_000;
+const ROUND_US = 2_000;
 
 interface Waiter {
   readonly client: string;
