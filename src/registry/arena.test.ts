@@ -3,20 +3,15 @@ import { describe, it } from 'node:test';
 import { builtinImage } from '../../test/support/images.ts';
 import { RegistryLab } from '../../test/support/registry-lab.ts';
 import { dataObject, install, remove } from './arena.ts';
-import { bpfOpsFunc } from './bpf/trampoline.ts';
-import { Txn } from './txn.ts';
 
 const lab = async (): Promise<RegistryLab> => new RegistryLab(await builtinImage(), 'safe');
-
-/** A decision in the making that nobody will take. */
-const draft = ({ world, state, text }: RegistryLab): Txn => new Txn(world, state, text, bpfOpsFunc);
 
 const START = 0xffff_ffff_c000_0000n;
 
 describe('the arena', () => {
   it('lies behind 0xffffffffc0000000, in chunks of 64 and slots of 16', async () => {
     const registry = await lab();
-    const txn = draft(registry);
+    const txn = registry.draft();
     const code = (size: number) => install(txn, { size, what: 'code' }, () => new Uint8Array(size).fill(0x90));
     const places = [1, 16, 17, 64, 65, 16, 1].map(code);
     const [first = 0] = places;
@@ -33,7 +28,7 @@ describe('the arena', () => {
 
   it('gives room of the same size again, and text is int3 in between', async () => {
     const registry = await lab();
-    const txn = draft(registry);
+    const txn = registry.draft();
     const code = () => install(txn, { size: 20, what: 'code' }, () => new Uint8Array(20).fill(0x90));
     const [one, two] = [code(), code()];
     remove(txn, one, ['rcu_tasks']);
@@ -45,7 +40,7 @@ describe('the arena', () => {
   });
 
   it('hands out data addresses once', async () => {
-    const txn = (await lab()).view();
+    const txn = (await lab()).draft();
     const one = dataObject(txn, 3);
     const two = dataObject(txn, 8);
     assert.equal(two - one, 8n);

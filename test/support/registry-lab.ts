@@ -2,6 +2,7 @@
 
 import { type Fault, fromHex, toHex } from '../../src/base/index.ts';
 import { type KernelImage, kernelBtf } from '../../src/image/index.ts';
+import { bpfOpsFunc } from '../../src/registry/bpf/trampoline.ts';
 import {
   type Attachment,
   type AttachRequest,
@@ -37,12 +38,12 @@ import {
   type Task,
   type TaskChange,
   type TaskRequest,
-  type Txn,
   verificationJob,
   verifiedProgram,
   type World,
   worldOf,
 } from '../../src/registry/index.ts';
+import { Txn } from '../../src/registry/txn.ts';
 import { withArena } from './arena-text.ts';
 
 export class RegistryLab {
@@ -73,6 +74,11 @@ export class RegistryLab {
 
   view(): Txn {
     return readOnly(this.world, this.state, this.text);
+  }
+
+  /** A decision in the making, for what no request leads to. */
+  draft(): Txn {
+    return new Txn(this.world, this.state, this.text, bpfOpsFunc);
   }
 
   /** Offset of a symbol, plus `delta`. */
@@ -171,7 +177,7 @@ export class RegistryLab {
 
   /** Changes the state directly, where no request leads there. */
   change(step: (txn: Txn) => void): void {
-    const txn = this.view();
+    const txn = this.draft();
     step(txn);
     this.#take({ state: txn.finish(), ops: txn.ops, warnings: [], replaced: [] });
   }

@@ -94,7 +94,7 @@ function calling(image: KernelImage, name: string, other: string): KernelImage {
 
 /** A link that the interface cannot make yet: the same program twice. */
 function linkTwice(lab: RegistryLab, count: number, program: (index: number) => string): Fault {
-  const txn = lab.view();
+  const txn = lab.draft();
   const func = lab.at(F);
   for (let i = 0; i < count; i++) {
     const link = {
@@ -194,7 +194,7 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   'ftrace.ipmodify.empty-filter': {
     refuse: (lab) => {
-      const txn = lab.view();
+      const txn = lab.draft();
       const [any] = txn.opsTable.values();
       assert.ok(any !== undefined);
       txn.setOp({ ...any, id: 'empty', flags: OPS.INITIALIZED, filter: ImmutableSet<number>() });
