@@ -1,11 +1,13 @@
 /**
  * A service under load for as long as one likes. Goal: memory and handles stay flat, and one client's attach stays quick beside a neighbour that
- * keeps 64 connections busy. Method: first the client alone, then both; what the process takes is sampled while the load runs.
+ * keeps 64 connections busy. Method: the client is a process of its own, first alone, then beside the neighbour; what the service's process takes is
+ * sampled while the load runs.
  */
 
 import { type Prng, seededPrng } from '../../src/base/index.ts';
 import { type Client, createClient } from '../../src/client/index.ts';
-import { Neighbour, quantile } from './neighbour.ts';
+import { quantile } from './neighbour.ts';
+import { NeighbourProcess } from './neighbour-process.ts';
 import { type ProcessUse, processUse } from './process-state.ts';
 import type { ServiceProcess } from './service-process.ts';
 
@@ -50,8 +52,8 @@ export async function soak(
   { seed, seconds, onSample, signal }: SoakOptions,
 ): Promise<SoakTotals> {
   const { address, pid } = service;
-  const idle = new Neighbour(address);
-  await idle.times(IDLE_REQUESTS);
+  const neighbour = new NeighbourProcess(address);
+  const idle = await neighbour.times(IDLE_REQUESTS);
   const endsAt = performance.now() + seconds * 1_000;
   const isOver = (): boolean => performance.now() >= endsAt || signal?.aborted === true;
   let requests = 0;
@@ -64,8 +66,7 @@ export async function soak(
       requests += sent;
     }
   });
-  const beside = new Neighbour(address, 'beside');
-  const working = beside.run();
+  const working = neighbour.run();
   let warm = processUse(pid);
   for (let second = 0; !isOver(); second++) {
     await wait(1_000);
@@ -73,14 +74,15 @@ export async function soak(
     if (second <= seconds / 3) warm = use;
     onSample?.(second + 1, use, requests);
   }
-  beside.stop();
-  await Promise.all([...busy, working]);
+  neighbour.stop();
+  const [beside] = await Promise.all([working, ...busy]);
+  await neighbour.end();
   await wait(6_000);
   const left = await createClient({ server: address }).attachments({ limit: 1000 });
   return {
     requests,
-    idleP99Ms: quantile(idle.latenciesMs, 0.99),
-    besideP99Ms: quantile(beside.latenciesMs, 0.99),
+    idleP99Ms: quantile(idle, 0.99),
+    besideP99Ms: quantile(beside, 0.99),
     warm,
     end: processUse(pid),
     attached: left.ok ? left.value.items.length : -1,
