@@ -51,6 +51,8 @@ interface Reader {
 export const eventFrame = (event: ServiceEvent): string =>
   `id: ${event.sequence}\nevent: ${event.type}\ndata: ${JSON.stringify({ sequence: event.sequence, time: event.time, ...event.data })}\n\n`;
 
+const STOPPING_DETAIL = 'The service is stopping.';
+
 const lastFrame = (rule: 'events.slow-reader' | 'service.stopping', detail: string): string =>
   `event: error\ndata: ${JSON.stringify(edgeFault(rule, detail))}\n\n`;
 
@@ -60,6 +62,7 @@ interface Hub {
   readonly readers: Set<Reader>;
   dropped: number;
   source: Coordinator | undefined;
+  isStopping: boolean;
 }
 
 function remove(hub: Hub, reader: Reader): void {
@@ -116,6 +119,8 @@ function addReader(hub: Hub, reader: Reader): void {
   response.on('error', () => remove(hub, reader));
   write(reader, `retry: 2000\n: events after ${cursor}\n\n`);
   pump(hub, reader);
+  // It was let in before the service was stopping, and had its turn after the others had been told.
+  if (hub.isStopping && !reader.isDone) end(hub, reader, lastFrame('service.stopping', STOPPING_DETAIL));
 }
 
 /** Calls `task` soon after it was asked to, once however often: the many events of one poke batch wake the readers once. */
@@ -132,7 +137,7 @@ function coalesced(task: () => void): () => void {
 }
 
 export function createEventHub(clock: Clock, limits: EventLimits = EVENT_LIMITS): EventHub {
-  const hub: Hub = { clock, limits, readers: new Set(), dropped: 0, source: undefined };
+  const hub: Hub = { clock, limits, readers: new Set(), dropped: 0, source: undefined, isStopping: false };
   const stops: (() => void)[] = [];
   let cancelHeartbeat: () => void = () => {};
   /** A comment keeps the connection alive; the id lets an idle or filtering reader resume from where it truly is. */
@@ -161,9 +166,9 @@ export function createEventHub(clock: Clock, limits: EventLimits = EVENT_LIMITS)
       cancelHeartbeat = clock.after(limits.heartbeatMs, heartbeat);
     },
     stop() {
+      hub.isStopping = true;
       for (const stop of stops.splice(0)) stop();
-      for (const reader of [...hub.readers])
-        end(hub, reader, lastFrame('service.stopping', 'The service is stopping.'));
+      for (const reader of [...hub.readers]) end(hub, reader, lastFrame('service.stopping', STOPPING_DETAIL));
     },
   };
 }

@@ -135,14 +135,22 @@ function isAcceptable(request: FastifyRequest): boolean {
   }
 }
 
+/**
+ * The last answer on this connection. It waits for the whole request: a connection closed with something unread is reset, and that takes
+ * the answer back from a client that has not read it yet (RFC 9112, section 9.6).
+ */
+function sendStopping(request: FastifyRequest, reply: FastifyReply): void {
+  const send = (): void => {
+    reply.header('x-request-id', request.id).header('connection', 'close');
+    sendFault(reply, edgeFault('service.stopping', 'The service is stopping; this request was not begun.'));
+  };
+  request.raw.once('end', send).resume();
+}
+
 /** One `onRequest` hook for all, in the order in which a refusal says most. */
 export function installGuards(app: App): void {
   const refuse = (request: FastifyRequest, reply: FastifyReply): FastifyReply | undefined => {
     reply.header('x-request-id', request.id);
-    if (app.services.state.isStopping()) {
-      reply.header('connection', 'close');
-      return sendFault(reply, edgeFault('service.stopping', 'The service is stopping; this request was not begun.'));
-    }
     const refused = checkHostAndOrigin(request, reply);
     if (refused !== undefined || request.is404) return refused;
     const isOpen = (request.routeOptions.config as RouteConfig).access === 'open';
@@ -161,6 +169,7 @@ export function installGuards(app: App): void {
     return undefined;
   };
   app.addHook('onRequest', (request, reply, done) => {
-    if (refuse(request, reply) === undefined) done();
+    if (app.services.state.isStopping()) sendStopping(request, reply);
+    else if (refuse(request, reply) === undefined) done();
   });
 }

@@ -3,13 +3,13 @@ import type { Logger } from 'pino';
 import { type Clock, err, type Result, systemClock } from '../base/index.ts';
 import type { Coordinator } from '../coordinator/index.ts';
 import { buildApp } from './app.ts';
-import type { App } from './app-type.ts';
 import type { TokenBook } from './auth.ts';
 import type { RequestLimits } from './limits.ts';
 import { hostNamesFor, isLoopback, type ListenAddress, ListenError, listen } from './listen.ts';
 import { logFaults, logTransitions, roomLogger } from './logging.ts';
 import { edgeFault } from './rules.ts';
 import { createServiceState, type LoadingProgress, type ServiceState } from './state.ts';
+import { closeBehindReading, stopper, trackRequests } from './stop.ts';
 
 export interface StartOptions {
   readonly listen: ListenAddress;
@@ -29,14 +29,9 @@ export interface RunningService {
   readonly address: string;
   /** Settles when loading has ended. */
   readonly opened: Promise<Result<Coordinator>>;
-  /** Refuses new requests, ends event streams, finishes accepted commands; at most {@link STOP_MS_MAX}. */
+  /** Refuses new requests, ends event streams, finishes accepted commands; at most {@link STOP_MS_MAX} of `stop.ts`. */
   stop(reason: string): Promise<void>;
 }
-
-export const STOP_MS_MAX = 4500;
-const DRAIN_MS_MAX = 3000;
-/** How long whoever comes is still told that the service stops: a connection closed at once would cut off the request that is on its way. */
-const FAREWELL_MS = 250;
 
 /** Throws {@link ListenError} when the address cannot or must not be listened on. */
 export async function startService(options: StartOptions): Promise<RunningService> {
@@ -55,7 +50,8 @@ export async function startService(options: StartOptions): Promise<RunningServic
     ...(hostNames === undefined ? {} : { hostNames }),
     ...(options.requestLimits === undefined ? {} : { requestLimits: options.requestLimits }),
   });
-  const inFlight = trackRequests(app);
+  closeBehindReading(app);
+  const inFlight = trackRequests(app, state, clock);
   const at = await listen(app, address);
   const server = roomLogger(log, 'server');
   server.info({ address: at, tokens: tokens?.size ?? 0 }, 'started');
@@ -94,62 +90,4 @@ async function open(state: ServiceState, options: StartOptions): Promise<Result<
     log.error({ rule: opened.fault.rule, errno: opened.fault.errno, detail: opened.fault.detail }, 'loading failed');
   }
   return opened;
-}
-
-interface InFlight {
-  /** Resolves when no request is being answered. */
-  idle(): Promise<void>;
-}
-
-function trackRequests(app: App): InFlight {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  const leave = (): void => {
-    running--;
-    if (running === 0) for (const resolve of waiting.splice(0)) resolve();
-  };
-  app.server.on('request', (request, response) => {
-    // Event streams end by themselves when the service stops.
-    if (request.url?.startsWith('/v1/events') === true) return;
-    running++;
-    response.once('close', leave);
-  });
-  return { idle: () => (running === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))) };
-}
-
-interface Stoppable {
-  readonly app: App;
-  readonly state: ServiceState;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly inFlight: InFlight;
-}
-
-const pause = (clock: Clock, ms: number): Promise<void> => new Promise((resolve) => clock.after(ms, resolve));
-
-/** Resolves after `ms` at the latest; keeps the process alive until then. */
-const within = (clock: Clock, ms: number, work: Promise<unknown>): Promise<unknown> =>
-  Promise.race([work, pause(clock, ms)]);
-
-function stopper({ app, state, clock, log, inFlight }: Stoppable): (reason: string) => Promise<void> {
-  const stopInOrder = async (): Promise<void> => {
-    state.setStopping();
-    app.services.events.stop();
-    await pause(clock, FAREWELL_MS);
-    // Fastify's close would wait for every keep-alive connection; it runs on while the rest is brought to its end.
-    const closed = app.close();
-    await within(clock, DRAIN_MS_MAX - FAREWELL_MS, inFlight.idle());
-    await state.coordinator()?.close();
-    // Answers are out: what is left are idle connections, and readers that no longer read.
-    app.server.closeIdleConnections();
-    await within(clock, 300, closed);
-    app.server.closeAllConnections();
-    await closed;
-  };
-  let stopped: Promise<void> | undefined;
-  return (reason) => {
-    log.info({ reason }, 'stopping');
-    stopped ??= within(clock, STOP_MS_MAX, stopInOrder()).then(() => log.info('stopped'));
-    return stopped;
-  };
 }

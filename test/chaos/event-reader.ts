@@ -37,12 +37,16 @@ export class EventReader {
     this.#address = address;
   }
 
-  /** Reads until the stream ends. Throws on a gap; a service that is not there is no error. */
-  async follow(): Promise<void> {
+  /** Reads until the stream ends. Throws on a gap; a service that is not there is no error. Answers how long a 503 says to wait, in seconds. */
+  async follow(): Promise<number> {
     const response = await fetch(`${this.#address}/v1/events`, {
       headers: { 'last-event-id': String(this.last) },
     }).catch(() => undefined);
-    if (response === undefined || response.status === 503) return;
+    if (response === undefined) return 0;
+    if (response.status === 503) {
+      await response.text();
+      return Number(response.headers.get('retry-after'));
+    }
     assert.equal(response.status, 200, 'the stream goes on where it stopped');
     let isTold = false;
     try {
@@ -55,6 +59,7 @@ export class EventReader {
     }
     if (isTold) this.told += 1;
     else this.cut += 1;
+    return 0;
   }
 
   #take({ id, event }: Frame): void {

@@ -44,6 +44,12 @@ const STOP_AFTER_MS_MAX = 10_000;
 /** When nobody listens; a 503 says itself when to come again. */
 const RETRY_MS = 50;
 
+/**
+ * Of the requests that meet a service that stops, those that cross with the closing of an idle connection: HTTP/1.1 cannot prevent it. In
+ * long runs none was; a service that closes while requests are unread, or answers before their body is there, cuts one in four.
+ */
+const CUT_MAX = 0.01;
+
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 interface Load {
@@ -101,8 +107,8 @@ async function client(load: Load, name: string, random: Prng): Promise<void> {
 
 async function follow(load: Load, reader: EventReader): Promise<void> {
   while (!load.isOver) {
-    await reader.follow();
-    await wait(RETRY_MS);
+    const retryAfter = await reader.follow();
+    await wait(Math.max(retryAfter * 1_000, RETRY_MS));
   }
 }
 
@@ -165,8 +171,13 @@ export async function restartRounds(options: RestartOptions): Promise<RestartTot
     await compare(load);
     await stop(service, totals);
     await all;
-    // On a machine with far more to do than it can, a reader may lose the last event with its connection; none of those before it.
-    assert.ok(reader.told > reader.cut, `${reader.cut} streams were cut, ${reader.told} told why they end`);
+    assert.equal(reader.cut, 0, `${reader.cut} streams were cut, ${reader.told} told why they end`);
+    assert.ok(reader.told > 0, 'no stream was told why it ends');
+    const met = totals.refused + totals.cut;
+    assert.ok(
+      totals.cut <= met * CUT_MAX,
+      `${totals.cut} of ${met} requests that met a service that stops were cut off`,
+    );
     return totals;
   } catch (error) {
     const replay = `replay: npm run chaos -- restart --seed ${seed} --rounds ${rounds} --clients ${clients}`;

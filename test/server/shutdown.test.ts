@@ -1,12 +1,13 @@
 /** Start and stop over real sockets: listening before the image is there, unix sockets, shutdown with everything open. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { Agent, type IncomingMessage, request } from 'node:http';
+import { Agent, createServer as createHttpServer, type IncomingMessage, request } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { err, ok } from '../../src/base/index.ts';
+import { err, ok, systemClock } from '../../src/base/index.ts';
+import { createEventHub } from '../../src/server/event-hub.ts';
 import { createLogger, ListenError, parseListen, type StartOptions, startService } from '../../src/server/index.ts';
 import { createFakeCoordinator } from './coordinator.fake.ts';
 import { readEvents } from './event-reader.ts';
@@ -138,6 +139,47 @@ test('a request on an open connection while stopping is a 503 with Connection: c
   release();
   assert.equal((await inFlight).status, 201);
   await stopped;
+});
+
+test('a request whose body is still on its way while stopping has its 503 when all of it is there, on a connection that is not reset', async () => {
+  const { service } = await start('127.0.0.1:0');
+  await service.opened;
+  const open = connect(Number(new URL(service.address).port), '127.0.0.1');
+  await new Promise((resolve) => open.once('connect', resolve));
+  const stopped = service.stop('test');
+  let text = '';
+  open.on('data', (chunk) => {
+    text += chunk;
+  });
+  const ended = new Promise<void>((resolve, reject) => open.once('end', resolve).once('error', reject));
+  open.write(
+    'POST /v1/attachments HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n{}',
+  );
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(text, '', 'an answer before the body was there');
+  open.write('  ');
+  await ended;
+  assert.match(text, /^HTTP\/1\.1 503/);
+  assert.match(text, /connection: close/i);
+  await stopped;
+});
+
+test('a reader of events that was let in before the service stops, and has its turn after it, is told why its stream ends', async () => {
+  const hub = createEventHub(systemClock);
+  hub.start(createFakeCoordinator());
+  const server = createHttpServer((_request, response) => {
+    hub.stop();
+    response.writeHead(200, { 'content-type': 'text/event-stream', connection: 'close' });
+    hub.add(response, 0, undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const reader = await readEvents(`http://127.0.0.1:${address.port}/`);
+  await reader.ended;
+  assert.equal(reader.events.at(-1)?.data['rule'], 'service.stopping');
+  assert.equal(hub.readers, 0);
+  server.close();
 });
 
 test('a reader that reads nothing and a command that never ends do not hold up shutdown beyond its bound', async () => {
