@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BY, hex } from '../../test/textpoke/support.ts';
-import { ManualClock } from '../base/index.ts';
+import { ManualClock, seededPrng } from '../base/index.ts';
 import { POKE_HISTORY_BYTES_MAX, PokeHistory, type PokeRecord } from './poke-history.ts';
 
 const filled = (length: number, byte: number): Uint8Array => new Uint8Array(length).fill(byte);
@@ -56,6 +56,18 @@ describe('PokeHistory', () => {
     assert.equal(record?.after, '90'.repeat(POKE_HISTORY_BYTES_MAX));
     history.append(9_000, filled(7, 1), filled(7, 2), BY);
     assert.equal(history.at(9_000, 1).records[0]?.after, '02020202020202');
+  });
+
+  it('names the newest ones, of a short history and of a long one, with busy sites and forgotten ones', () => {
+    const random = seededPrng(7);
+    const history = new PokeHistory({ clock: new ManualClock(), siteMax: 4, totalMax: 200 });
+    for (let i = 0; i < 3_000; i++) {
+      const at = (random.below(3) === 0 ? random.below(4) : random.below(600)) * 16;
+      history.append(at, filled(5, 0), filled(5, 1), BY);
+      if (i % 37 !== 0) continue;
+      const all = history.at(0, 600 * 16).records;
+      for (const limit of [1, 20, 99, 100, 1_000]) assert.deepEqual(history.newest(limit), all.slice(-limit));
+    }
   });
 
   it('keeps the newest of a busy site and counts the rest', () => {

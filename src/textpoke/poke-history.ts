@@ -135,11 +135,29 @@ export class PokeHistory {
 
   /** The newest records, oldest of them first. */
   newest(limit: number): readonly PokeRecord[] {
-    const all = [...this.#sites.values()].flatMap(({ records }) => records);
-    return all
+    const records =
+      this.#records <= 2 * limit ? [...this.#sites.values()].flatMap((site) => site.records) : this.#byAge(limit);
+    return records
       .sort((a, b) => a.sequence - b.sequence)
       .slice(-limit)
       .map(unpack);
+  }
+
+  /** So many of the newest, newest first: of a long history few are looked at. */
+  #byAge(limit: number): Kept[] {
+    const found: Kept[] = [];
+    const left = new Map<number, number>();
+    for (let i = this.#age.length - 2; i >= this.#oldest && found.length < limit; i -= 2) {
+      const start = this.#age[i] ?? 0;
+      const records = this.#sites.get(start)?.records ?? [];
+      const index = (left.get(start) ?? records.length) - 1;
+      const record = records[index];
+      // A busy site has dropped its older ones.
+      if (record?.sequence !== this.#age[i + 1] || record === undefined) continue;
+      left.set(start, index);
+      found.push(record);
+    }
+    return found;
   }
 
   /** Takes over records of an earlier run, oldest first; nobody is told. `sequence` is the number of the last poke of that run. */

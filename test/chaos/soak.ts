@@ -15,7 +15,7 @@ export interface SoakTotals {
   readonly requests: number;
   readonly idleP99Ms: number;
   readonly besideP99Ms: number;
-  /** After a third of the time, and at the end with nobody there any more. */
+  /** After half of the time, and at the end with nobody there any more. */
   readonly warm: ProcessUse;
   readonly end: ProcessUse;
   readonly attached: number;
@@ -71,7 +71,7 @@ export async function soak(
   for (let second = 0; !isOver(); second++) {
     await wait(1_000);
     const use = processUse(pid);
-    if (second <= seconds / 3) warm = use;
+    if (second <= seconds / 2) warm = use;
     onSample?.(second + 1, use, requests);
   }
   neighbour.stop();
