@@ -1,3 +1,5 @@
+import { readlinkSync } from 'node:fs';
+import { getPriority, setPriority } from 'node:os';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
 /**
@@ -15,4 +17,20 @@ export function startWorker(importer: string, name: string, options: WorkerOptio
     ...options,
     eval: true,
   });
+}
+
+/** A quarter of the share that a thread at 0 gets (sched_prio_to_weight, kernel/sched/core.c, 6.12). */
+const LONG_WORK_NICE = 5;
+
+/**
+ * For a thread that computes for long: where a core is short, the thread that answers requests goes first. Linux keeps a nice value for each thread;
+ * elsewhere, and without /proc, nothing happens.
+ */
+export function giveWay(): void {
+  try {
+    const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
+    setPriority(thread, Math.max(getPriority(thread), LONG_WORK_NICE));
+  } catch {
+    // Only who is in a hurry would miss it.
+  }
 }

@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads';
-import { invariant } from '../base/index.ts';
+import { giveWay, invariant } from '../base/index.ts';
 import { type Btf, readBtf } from '../image/index.ts';
 import { runVerification, type VerificationJob } from '../registry/index.ts';
 import type { FromVerificationWorker, VerificationBtf } from './verifications.ts';
@@ -7,6 +7,7 @@ import type { FromVerificationWorker, VerificationBtf } from './verifications.ts
 /** The far end of verifications.ts: verifies programs one after the other, against the types that it was told first. */
 const port = parentPort;
 invariant(port !== null, 'verification-worker.ts runs as a worker');
+giveWay();
 const post = (message: FromVerificationWorker): void => port.postMessage(message);
 let btf: Btf | undefined;
 

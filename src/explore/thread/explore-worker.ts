@@ -1,6 +1,6 @@
 /** The far end of exploration-thread.ts: one exploration, and then the thread ends. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { invariant, systemClock } from '../../base/index.ts';
+import { giveWay, invariant, systemClock } from '../../base/index.ts';
 import { explore } from '../explore.ts';
 import { MUTANTS } from '../mutants/index.ts';
 import { ScenarioError } from '../scenario/assemble.ts';
@@ -8,6 +8,7 @@ import type { ExplorationJob, FromThread } from './protocol.ts';
 
 const port = parentPort;
 invariant(port !== null, 'explore-worker.ts runs as a worker');
+giveWay();
 const send = (message: FromThread): void => port.postMessage(message);
 
 function reasonOf(error: unknown): string {

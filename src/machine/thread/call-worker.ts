@@ -1,6 +1,6 @@
 /** The far end of machine-thread.ts: one machine, made when it is first needed, and calls one after the other. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { invariant, ok, type Result, systemClock } from '../../base/index.ts';
+import { giveWay, invariant, ok, type Result, systemClock } from '../../base/index.ts';
 import { readImageData } from '../../image/index.ts';
 import type { MachineState } from '../call-types.ts';
 import { Machine } from '../machine.ts';
@@ -8,6 +8,7 @@ import type { FromThread, ThreadStart, ToThread } from './protocol.ts';
 
 const port = parentPort;
 invariant(port !== null, 'call-worker.ts runs as a worker');
+giveWay();
 const start = workerData as ThreadStart;
 let machine: Promise<Result<Machine>> | undefined;
 let state: MachineState | undefined;

@@ -1,6 +1,6 @@
 /** The far end of workload-thread.ts: one workload in turns, between which messages are read. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { invariant, seededPrng, systemClock } from '../../base/index.ts';
+import { giveWay, invariant, seededPrng, systemClock } from '../../base/index.ts';
 import { readImageData } from '../../image/index.ts';
 import { TextMutex, type TextMutexHeld } from '../../textpoke/index.ts';
 import { Workload } from '../workload/workload.ts';
@@ -15,6 +15,7 @@ const REST_MS = 5;
 
 const port = parentPort;
 invariant(port !== null, 'workload-worker.ts runs as a worker');
+giveWay();
 const start = workerData as WorkloadStart;
 const send = (message: FromWorkload): void => port.postMessage(message);
 const pause = (ms: number): Promise<void> => new Promise((resolve) => systemClock.after(ms, resolve));
