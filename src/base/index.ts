@@ -7,4 +7,5 @@ export * from './fault.ts';
 export * from './id.ts';
 export * from './invariant.ts';
 export * from './prng.ts';
+export * from './steps.ts';
 export * from './worker.ts';

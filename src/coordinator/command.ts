@@ -2,7 +2,7 @@
  * What changes the kernel, as data. A command is run under text_mutex and takes time and ids from `now` alone, so that the same commands
  * over the same image lead to the same state, the same text and the same events: that is what the journal keeps, and what recovery runs.
  */
-import type { Fault, Result } from '../base/index.ts';
+import type { Fault, Progress, Result, Steps } from '../base/index.ts';
 import type { TextMutexHeld } from '../textpoke/index.ts';
 import type { Kernel } from './kernel.ts';
 import type { Caller, ServiceEvent } from './service.ts';
@@ -26,6 +26,19 @@ export interface Command<Input, Answer> {
   admit?(kernel: Kernel, caller: Caller, input: Input): Fault | undefined;
   /** Decides, carries out, takes the state, tells. */
   run(turn: CommandTurn, input: Input): Result<Answer>;
+  /**
+   * The same in steps, of a command that may take long. At each of them the kernel and its events are as before the command. Then others may
+   * read; nobody else changes anything, since text_mutex is held.
+   */
+  steps?(turn: CommandTurn, input: Input): Steps<Result<Answer>>;
+}
+
+/** Told while a command works for long, and kept nowhere. */
+export interface CommandProgress extends Progress {
+  /** Who waits for it, and for what: `attach ftrace`. */
+  readonly client: string;
+  readonly requestId: string;
+  readonly command: string;
 }
 
 export interface CommandTurn {

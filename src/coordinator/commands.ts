@@ -1,13 +1,15 @@
 /** What changes the kernel: attach, detach, enable. Each is one hold of text_mutex: decide, carry out, take the state, tell. */
-import { bytesEqual, err, type Fault, ok, type Result } from '../base/index.ts';
+import { bytesEqual, err, type Fault, invariant, ok, type Result, type Steps, straight } from '../base/index.ts';
 import { INT3_INSN_OPCODE } from '../insn/index.ts';
 import {
   ATTACHMENT_UNKNOWN,
   type Attachment,
   type Decision,
-  decideAttach,
-  decideDetach,
+  type AttachInput as DecisionInput,
+  decideAttachSteps,
+  decideDetachSteps,
   decideSetEnabled,
+  type KernelState,
   OverlayText,
   originalBytes,
   refuse,
@@ -118,56 +120,77 @@ export const ATTACH: Command<AttachInput, AttachAnswer> = {
   kind: 'attach',
   describe: ({ request }) => `attach ${request.kind}`,
   admit: (kernel, caller) => overQuota(kernel, caller),
-  run({ kernel, held, caller, now }, { request, ...options }) {
-    const what = { kind: request.kind, target: request.target };
-    const gone = sessionGone(kernel, options.session);
-    if (gone !== undefined) return reject(kernel, caller, what, gone);
-    const { client, tenant } = caller;
-    const identity = { id: now.newId('att'), client, tenant, nowMs: now.ms };
-    const input = { request, identity, sequence: kernel.events.next };
-    const decision = decideAttach(kernel.world, kernel.state, kernel.text, input);
-    const outcome = granted(decision);
-    if (!outcome.ok) {
-      kernel.apply(held, decision, { client: caller.client, kind: request.kind });
-      return reject(kernel, caller, what, outcome.fault);
-    }
-    const { attachment, verdict } = outcome.value;
-    const stale = movedOn(kernel, attachment, options.ifMatch);
-    if (stale !== undefined) return reject(kernel, caller, what, stale);
-    const isAll = options.allSites === true;
-    const before = textBefore(kernel, attachment.sites, isAll);
-    const { livepatching } = kernel.state;
-    const cost = kernel.apply(held, decision, {
-      client: caller.client,
-      attachment: attachment.id,
-      kind: attachment.kind,
-    });
-    lease(kernel, attachment.id, { session: options.session, isPinned: options.pinned === true });
-    const { sequence } = kernel.events.append('attached', {
-      attachment: attachment.id,
-      kind: attachment.kind,
-      client: attachment.client,
-      verdict,
-      siteCount: attachment.sites.length,
-      places: placesOf(kernel, attachment.sites),
-    });
-    announceReplaced(kernel, decision.replaced, attachment);
-    announcePokes(kernel, caller, attachment.id, decision.ops);
-    announceTransition(kernel, livepatching);
-    const { sites } = attachment;
-    return ok({
-      id: attachment.id,
-      kind: attachment.kind,
-      client: attachment.client,
-      verdict: verdict === 'chained' || verdict === 'shared' ? verdict : 'attached',
-      siteCount: sites.length,
-      ...shownSites(sites.length, isAll, () => siteAnswers(kernel.view(), sites, before, kernel.text)),
-      cost: costAnswer(cost, cost.textMutexHeldUs),
-      sequence,
-      warnings: decision.warnings,
-    });
-  },
+  run: (turn, input) => straight(attachSteps(turn, input)),
+  steps: attachSteps,
 };
+
+/** Rests while it decides, which leaves everything as it was; carries out, takes the state and tells at once. */
+function* attachSteps(
+  { kernel, held, caller, now }: CommandTurn,
+  { request, ...options }: AttachInput,
+): Steps<Result<AttachAnswer>> {
+  const what = { kind: request.kind, target: request.target };
+  const gone = sessionGone(kernel, options.session);
+  if (gone !== undefined) return reject(kernel, caller, what, gone);
+  const { client, tenant } = caller;
+  const identity = { id: now.newId('att'), client, tenant, nowMs: now.ms };
+  const input: DecisionInput = {
+    request,
+    identity,
+    // While the decision rests there may be events that no command makes.
+    get sequence() {
+      return kernel.events.next;
+    },
+  };
+  const state = kernel.state;
+  const decision = yield* decideAttachSteps(kernel.world, kernel.state, kernel.text, input);
+  stayed(kernel, state);
+  const outcome = granted(decision);
+  if (!outcome.ok) {
+    kernel.apply(held, decision, { client: caller.client, kind: request.kind });
+    return reject(kernel, caller, what, outcome.fault);
+  }
+  const { attachment, verdict } = outcome.value;
+  const stale = movedOn(kernel, attachment, options.ifMatch);
+  if (stale !== undefined) return reject(kernel, caller, what, stale);
+  const isAll = options.allSites === true;
+  const before = textBefore(kernel, attachment.sites, isAll);
+  const { livepatching } = kernel.state;
+  const cost = kernel.apply(held, decision, {
+    client: caller.client,
+    attachment: attachment.id,
+    kind: attachment.kind,
+  });
+  lease(kernel, attachment.id, { session: options.session, isPinned: options.pinned === true });
+  const { sequence } = kernel.events.append('attached', {
+    attachment: attachment.id,
+    kind: attachment.kind,
+    client: attachment.client,
+    verdict,
+    siteCount: attachment.sites.length,
+    places: placesOf(kernel, attachment.sites),
+  });
+  announceReplaced(kernel, decision.replaced, attachment);
+  announcePokes(kernel, caller, attachment.id, decision.ops);
+  announceTransition(kernel, livepatching);
+  const { sites } = attachment;
+  return ok({
+    id: attachment.id,
+    kind: attachment.kind,
+    client: attachment.client,
+    verdict: verdict === 'chained' || verdict === 'shared' ? verdict : 'attached',
+    siteCount: sites.length,
+    ...shownSites(sites.length, isAll, () => siteAnswers(kernel.view(), sites, before, kernel.text)),
+    cost: costAnswer(cost, cost.textMutexHeldUs),
+    sequence,
+    warnings: decision.warnings,
+  });
+}
+
+/** text_mutex was held all the while. */
+function stayed(kernel: Kernel, before: KernelState): void {
+  invariant(kernel.state === before, 'the state changed while text_mutex was held by another');
+}
 
 /** The attachment, when the caller may change it. */
 export function own(kernel: Kernel, caller: Caller, id: string): Result<Attachment> {
@@ -188,18 +211,22 @@ function restoredSites(kernel: Kernel, sites: readonly number[]): readonly strin
   return sites.filter(isPristine).map((at) => wireAddress(kernel.world, at));
 }
 
-/** Detaches one and tells. */
-export function detachOne(
-  { kernel, held, caller }: Omit<CommandTurn, 'now'>,
-  id: string,
-): Result<{
+interface Detached {
   readonly decision: Decision;
   readonly cost: Cost;
   readonly sequence: number;
-}> {
+}
+
+/** Detaches one and tells. */
+export const detachOne = (turn: Omit<CommandTurn, 'now'>, id: string): Result<Detached> =>
+  straight(detachOneSteps(turn, id));
+
+function* detachOneSteps({ kernel, held, caller }: Omit<CommandTurn, 'now'>, id: string): Steps<Result<Detached>> {
   const attachment = own(kernel, caller, id);
   if (!attachment.ok) return reject(kernel, caller, { detach: id }, attachment.fault);
-  const decision = decideDetach(kernel.world, kernel.state, kernel.text, id);
+  const { state } = kernel;
+  const decision = yield* decideDetachSteps(kernel.world, state, kernel.text, id);
+  stayed(kernel, state);
   const outcome = granted(decision);
   const { kind, client, sites } = attachment.value;
   const cost = kernel.apply(held, decision, { client: caller.client, attachment: id, kind });
@@ -228,29 +255,37 @@ export async function detach(
   return ok({ ...answer.value, restored: restoredSites(kernel, sites) });
 }
 
-export const DETACH: Command<{ readonly id: string; readonly allSites?: boolean }, DetachAnswer> = {
+export const DETACH: Command<DetachInput, DetachAnswer> = {
   kind: 'detach',
   describe: () => 'detach',
-  run(turn, { id, ...options }) {
-    const { kernel } = turn;
-    const sites = kernel.state.attachments.get(id)?.sites ?? [];
-    const isAll = options.allSites === true;
-    const before = textBefore(kernel, sites, isAll);
-    const done = detachOne(turn, id);
-    if (!done.ok) return done;
-    const { decision, cost, sequence } = done.value;
-    return ok({
-      id,
-      verdict: 'detached' as const,
-      siteCount: sites.length,
-      ...shownSites(sites.length, isAll, () => siteAnswers(kernel.view(), sites, before, kernel.text)),
-      restored: restoredSites(kernel, sites),
-      cost: costAnswer(cost, cost.textMutexHeldUs),
-      sequence,
-      warnings: decision.warnings,
-    });
-  },
+  run: (turn, input) => straight(detachSteps(turn, input)),
+  steps: detachSteps,
 };
+
+interface DetachInput {
+  readonly id: string;
+  readonly allSites?: boolean;
+}
+
+function* detachSteps(turn: CommandTurn, { id, ...options }: DetachInput): Steps<Result<DetachAnswer>> {
+  const { kernel } = turn;
+  const sites = kernel.state.attachments.get(id)?.sites ?? [];
+  const isAll = options.allSites === true;
+  const before = textBefore(kernel, sites, isAll);
+  const done = yield* detachOneSteps(turn, id);
+  if (!done.ok) return done;
+  const { decision, cost, sequence } = done.value;
+  return ok({
+    id,
+    verdict: 'detached' as const,
+    siteCount: sites.length,
+    ...shownSites(sites.length, isAll, () => siteAnswers(kernel.view(), sites, before, kernel.text)),
+    restored: restoredSites(kernel, sites),
+    cost: costAnswer(cost, cost.textMutexHeldUs),
+    sequence,
+    warnings: decision.warnings,
+  });
+}
 
 export const setEnabled = (
   kernel: Kernel,

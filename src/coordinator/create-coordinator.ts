@@ -174,6 +174,10 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     problem: (fault) => toProblem(kernel.world, fault),
     recoveredAnswers: () => durable?.answers ?? [],
     ...eventCalls(events),
+    onProgress: (listener) => {
+      kernel.progressListeners.add(listener);
+      return () => kernel.progressListeners.delete(listener);
+    },
     onTextMutex: (listener) => {
       kernel.mutexListeners.add(listener);
       return () => kernel.mutexListeners.delete(listener);

@@ -4,6 +4,7 @@ import {
   type Fault,
   InvariantViolation,
   idMaker,
+  inSlices,
   invariant,
   ok,
   type Prng,
@@ -33,13 +34,14 @@ import {
   type TextMutexHeld,
 } from '../textpoke/index.ts';
 import { carryOut, PokeGivenUp } from './carry-out.ts';
-import type { Command, CommandTime, KernelJournal, RanCommand } from './command.ts';
+import type { Command, CommandProgress, CommandTime, KernelJournal, RanCommand } from './command.ts';
 import { CommandClock } from './command-clock.ts';
 import { EventLog } from './event-log.ts';
 import { CommandTrial, type FaultBook, mayHitCommands } from './faults/index.ts';
 import { HitCounters } from './hit-counters.ts';
+import { beginCommand, progressTeller } from './running-command.ts';
 import type { Caller, ServiceEvent, TextMutexListener } from './service.ts';
-import { type Leases, NO_LEASES, pruneLeases } from './sessions.ts';
+import { type Leases, NO_LEASES } from './sessions.ts';
 
 /** No simulated CPU runs yet, so a sync round has nobody to wait for; it is counted all the same. */
 const NO_CPUS: PokeMachine = { syncCores: () => undefined };
@@ -83,6 +85,8 @@ export class Kernel {
   readonly text: KernelText;
   readonly mutex: TextMutex;
   readonly mutexListeners = new Set<TextMutexListener>();
+  /** Told how far a command is that takes long. */
+  readonly progressListeners = new Set<(progress: CommandProgress) => void>();
   readonly events: EventLog;
   readonly counters = new HitCounters();
   readonly clock: CommandClock;
@@ -202,12 +206,16 @@ export class Kernel {
       if (refused !== undefined) return { answer: err(refused), ticket: undefined };
       const late = caller.idempotency === undefined ? undefined : this.#journal?.lateAnswer(caller.idempotency);
       if (late !== undefined) return { answer: ok(late.value as Answer), ticket: undefined };
-      const run = (): RanCommand<Answer> =>
-        this.runHeld(held, command, caller, input, { ms: this.clock.now(), newId: this.newId });
+      const time = { ms: this.clock.now(), newId: this.newId };
+      const ended = (ran: RanCommand<Answer>): Turn<Answer> => ({
+        answer: ran.answer,
+        ticket: this.#write(ran, caller),
+      });
       if (this.faults === undefined || !mayHitCommands(this.faults)) {
-        const ran = run();
-        return { answer: ran.answer, ticket: this.#write(ran, caller) };
+        const ran = this.#runInSlices(held, command, caller, input, time);
+        return ran instanceof Promise ? ran.then(ended) : ended(ran);
       }
+      const run = (): RanCommand<Answer> => this.runHeld(held, command, caller, input, time);
       const trial = new CommandTrial(this.faults, new PokeTrail(this.text), {
         kind: command.kind,
         client: caller.client,
@@ -215,7 +223,7 @@ export class Kernel {
         placeOf: (at) => this.view().place(at),
       });
       const ran = this.#attempt(held, trial, command.kind, run);
-      const turn = { answer: ran.answer, ticket: this.#write(ran, caller) };
+      const turn = ended(ran);
       // Sync rounds that are late: text_mutex is held until the last of them is over.
       return trial.delayMs === 0 ? turn : trial.late().then(() => turn);
     });
@@ -261,27 +269,23 @@ export class Kernel {
     input: Input,
     time: CommandTime,
   ): RanCommand<Answer> {
-    const ids: string[] = [];
-    const newId = (prefix: string): string => {
-      const id = time.newId(prefix);
-      ids.push(id);
-      return id;
-    };
-    const [before, leases] = [this.state, this.leases];
-    const { value: answer, events } = this.events.collect(() =>
-      this.clock.during(time.ms, () => command.run({ kernel: this, held, caller, now: { ms: time.ms, newId } }, input)),
-    );
-    if (this.state.attachments !== before.attachments) pruneLeases(this);
-    return {
-      kind: command.kind,
-      input,
-      timeMs: time.ms,
-      ids,
-      events,
-      answer,
-      isAnswerPrivate: command.isAnswerPrivate === true,
-      hasChanged: answer.ok || this.state !== before || this.leases !== leases,
-    };
+    const running = beginCommand(this, held, command, caller, input, time);
+    return running.end(running.within(() => command.run(running.turn, input)));
+  }
+
+  /** The same, with turns of the event loop in between when the command can rest and takes long. */
+  #runInSlices<Input, Answer>(
+    held: TextMutexHeld,
+    command: Command<Input, Answer>,
+    caller: Caller,
+    input: Input,
+    time: CommandTime,
+  ): RanCommand<Answer> | Promise<RanCommand<Answer>> {
+    if (command.steps === undefined) return this.runHeld(held, command, caller, input, time);
+    const { turn, within, end } = beginCommand(this, held, command, caller, input, time);
+    const tell = progressTeller(this, caller, held.what);
+    const answer = inSlices(command.steps(turn, input), { clock: this.clock, within, onRest: tell });
+    return answer instanceof Promise ? answer.then(end) : end(answer);
   }
 
   /** What changes the kernel outlives it. */
@@ -308,13 +312,17 @@ export class Kernel {
     return () => this.#doneListeners.delete(listener);
   }
 
-  #guarded<T>(body: () => T): T {
+  #guarded<T>(body: () => T | Promise<T>): T | Promise<T> {
     if (this.#violation !== undefined) throw new InvariantViolation(this.#violation);
-    try {
-      return body();
-    } catch (error) {
+    const failed = (error: unknown): never => {
       if (error instanceof InvariantViolation) this.#violation ??= error.message;
       throw error;
+    };
+    try {
+      const value = body();
+      return value instanceof Promise ? value.catch(failed) : value;
+    } catch (error) {
+      return failed(error);
     }
   }
 

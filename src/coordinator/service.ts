@@ -6,6 +6,7 @@ import type { Errno, Fault, Holder, Result } from '../base/index.ts';
 import type { AttachRequest, GracePeriod, OwnerKind, RequestTarget, Strictness } from '../registry/index.ts';
 import type { AbortNotice } from '../textpoke/index.ts';
 import type { AttachmentCounters, CallAnswer, CallRequest, CallTotals } from './call-service.ts';
+import type { CommandProgress } from './command.ts';
 import type { EventType } from './event-types.ts';
 import type { KernelsView, RuleView } from './kernels.ts';
 import type { ExplorationCalls } from './service-explorations.ts';
@@ -21,6 +22,7 @@ import type { WorkloadCalls } from './service-workloads.ts';
 export { type GracePeriod, OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
 export type { AbortNotice } from '../textpoke/index.ts';
 export type * from './call-service.ts';
+export type { CommandProgress } from './command.ts';
 export type { FactView, KernelsView, RuleView } from './kernels.ts';
 export type * from './service-modules.ts';
 export type * from './service-reads.ts';
@@ -350,6 +352,8 @@ export interface Coordinator
   eventsAfter(after: number, limit: number): readonly ServiceEvent[];
   /** Calls back after each new event; returns the unsubscriber. Listeners must not throw and must return at once. */
   onEvent(listener: (event: ServiceEvent) => void): () => void;
+  /** Calls back now and then while a command works for long; returns the unsubscriber. As {@link onEvent}, it must return at once. */
+  onProgress(listener: (progress: CommandProgress) => void): () => void;
   /** Calls back at each turn of text_mutex; returns the unsubscriber. As {@link onEvent}, it must return at once. */
   onTextMutex(listener: TextMutexListener): () => void;
   /**

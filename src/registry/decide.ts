@@ -2,22 +2,32 @@
  * The decision: (state, request, kernel) → verdict, next state and the ops that lead there. Pure: no I/O, no clock, nothing outside is
  * changed. Attaching and planning call the same functions; only attaching carries the ops out.
  */
-import { err, type Fault, invariant, ok, type ReadableText, type Result } from '../base/index.ts';
+import {
+  err,
+  type Fault,
+  invariant,
+  ok,
+  type ReadableText,
+  type Result,
+  type Steps,
+  straight,
+  visitAll,
+} from '../base/index.ts';
 import { parseProgramPlace } from './bpf/programs.ts';
 import { bpfOpsFunc } from './bpf/trampoline.ts';
-import { type DecisionOf, guarded, refused } from './decision.ts';
+import { type DecisionOf, guarded, guardedSteps, refused } from './decision.ts';
 import { DIRECT_MEETS_IPMODIFY } from './kernels/ftrace-facts.ts';
 import { REC } from './model/flags.ts';
 import type { AttachIdentity, AttachRequest, RequestTarget } from './model/request.ts';
 import type { Attachment, KernelState } from './model/state.ts';
 import { OWNERS } from './owners/index.ts';
-import { checkOptions } from './owners/options.ts';
+import { checkOptions, type Options } from './owners/options.ts';
 import type { Owner, ParsedTarget } from './owners/owner.ts';
 import { parsePlace } from './place.ts';
 import { programFor } from './program/load.ts';
 import { ATTACHMENT_NOT_SWITCHABLE, ATTACHMENT_UNKNOWN, SITE_QUARANTINED, TARGET_INVALID } from './rules/request.ts';
 import { refuse } from './rules/rule.ts';
-import { siteFacts } from './site-view.ts';
+import { siteOwners } from './site-view.ts';
 import { Txn } from './txn.ts';
 import type { World } from './world.ts';
 
@@ -71,16 +81,19 @@ function quarantineFault(txn: Txn): Fault | undefined {
 }
 
 /** attached alone, chained with others, or shared: an IPMODIFY and a direct owner made room for each other. */
-function verdictOf(txn: Txn, attachment: Attachment): Verdict {
+function* verdictOf(txn: Txn, attachment: Attachment): Steps<Verdict> {
   const mayShare = txn.world.fact(DIRECT_MEETS_IPMODIFY) !== 'never';
-  let verdict: Verdict = 'attached';
-  for (const site of attachment.sites) {
-    const { owners } = siteFacts(txn, site);
-    if (owners.length > 1 || (owners.length === 1 && owners[0] !== attachment.id)) verdict = 'chained';
-    const isShared = mayShare && txn.directFunctions.has(site) && (txn.record(site).flags & REC.IPMODIFY) !== 0;
-    if (isShared && verdict === 'chained') return 'shared';
-  }
-  return verdict;
+  let [isChained, isShared] = [false, false];
+  yield* visitAll(attachment.sites, attachment.sites.length, 'looking at owners', (site) => {
+    if (!isChained) {
+      const owners = siteOwners(txn, site);
+      isChained = owners.length > 1 || (owners.length === 1 && owners[0] !== attachment.id);
+    }
+    isShared ||=
+      isChained && mayShare && txn.directFunctions.has(site) && (txn.record(site).flags & REC.IPMODIFY) !== 0;
+  });
+  if (isShared) return 'shared';
+  return isChained ? 'chained' : 'attached';
 }
 
 export interface AttachInput {
@@ -89,52 +102,74 @@ export interface AttachInput {
   readonly sequence: number;
 }
 
-export function decideAttach(world: World, state: KernelState, text: ReadableText, input: AttachInput): Decision {
-  const { request, identity } = input;
+export const decideAttach = (world: World, state: KernelState, text: ReadableText, input: AttachInput): Decision =>
+  straight(decideAttachSteps(world, state, text, input));
+
+/** The same in steps; the sequence is asked for behind the last of them. */
+export function* decideAttachSteps(
+  world: World,
+  state: KernelState,
+  text: ReadableText,
+  input: AttachInput,
+): Steps<Decision> {
+  const { request } = input;
   const owner = OWNERS.get(request.kind);
   invariant(owner !== undefined, () => `no owner of the kind ${request.kind}`);
   const options = checkOptions(owner.kind, owner.options, request.options ?? {});
   if (!options.ok) return refused(state, options.fault);
   const target = parseTarget(owner, request.target);
   if (!target.ok) return refused(state, target.fault);
-  return guarded<Granted>(world, state, () => {
-    const txn = new Txn(world, state, text, bpfOpsFunc);
-    const program = programFor(txn, request, identity);
-    if (!program.ok) return refused(state, program.fault);
-    const completed = program.value === undefined ? options : (owner.withProgram?.(options.value) ?? options);
-    if (!completed.ok) return refused(state, completed.fault);
-    const attached = owner.attach(txn, {
-      target: target.value,
-      options: completed.value,
-      identity,
-      program: program.value,
-    });
-    if (!attached.ok) return refused(state, attached.fault);
-    const quarantined = quarantineFault(txn);
-    if (quarantined !== undefined) return refused(state, quarantined);
-    const attachment: Attachment = {
-      id: identity.id,
-      kind: owner.kind,
-      client: identity.client,
-      tenant: identity.tenant,
-      sinceMs: identity.nowMs,
-      target: request.target,
-      options: completed.value,
-      isEnabled: true,
-      sites: [...attached.value.sites].sort((a, b) => a - b),
-      sequence: input.sequence,
-      owned: attached.value.owned,
-    };
-    txn.attachments.set(attachment.id, attachment);
-    const verdict = verdictOf(txn, attachment);
-    return {
-      outcome: { kind: 'granted', verdict, attachment },
-      state: txn.finish(),
-      ops: txn.ops,
-      warnings: txn.warnings,
-      replaced: txn.replaced,
-    };
-  });
+  const attaching = { owner, options: options.value, target: target.value };
+  return yield* guardedSteps(world, state, attachTo(new Txn(world, state, text, bpfOpsFunc), state, input, attaching));
+}
+
+interface Attaching {
+  readonly owner: Owner;
+  readonly options: Options;
+  readonly target: ParsedTarget;
+}
+
+function* attachTo(
+  txn: Txn,
+  state: KernelState,
+  input: AttachInput,
+  { owner, options, target }: Attaching,
+): Steps<Decision> {
+  const { request, identity } = input;
+  const program = programFor(txn, request, identity);
+  if (!program.ok) return refused(state, program.fault);
+  const completed = program.value === undefined ? ok(options) : (owner.withProgram?.(options) ?? ok(options));
+  if (!completed.ok) return refused(state, completed.fault);
+  const asked = { target, options: completed.value, identity, program: program.value };
+  const attached = owner.attachSteps === undefined ? owner.attach(txn, asked) : yield* owner.attachSteps(txn, asked);
+  if (!attached.ok) return refused(state, attached.fault);
+  const quarantined = quarantineFault(txn);
+  if (quarantined !== undefined) return refused(state, quarantined);
+  const draft: Attachment = {
+    id: identity.id,
+    kind: owner.kind,
+    client: identity.client,
+    tenant: identity.tenant,
+    sinceMs: identity.nowMs,
+    target: request.target,
+    options: completed.value,
+    isEnabled: true,
+    sites: [...attached.value.sites].sort((a, b) => a - b),
+    sequence: 0,
+    owned: attached.value.owned,
+  };
+  txn.attachments.set(draft.id, draft);
+  const verdict = yield* verdictOf(txn, draft);
+  yield* txn.reviseSteps();
+  const attachment = { ...draft, sequence: input.sequence };
+  txn.attachments.set(attachment.id, attachment);
+  return {
+    outcome: { kind: 'granted', verdict, attachment },
+    state: txn.finish(),
+    ops: txn.ops,
+    warnings: txn.warnings,
+    replaced: txn.replaced,
+  };
 }
 
 function known(state: KernelState, id: string): Result<{ readonly attachment: Attachment; readonly owner: Owner }> {
@@ -145,24 +180,35 @@ function known(state: KernelState, id: string): Result<{ readonly attachment: At
     : ok({ attachment, owner });
 }
 
-export function decideDetach(world: World, state: KernelState, text: ReadableText, id: string): Decision {
+export const decideDetach = (world: World, state: KernelState, text: ReadableText, id: string): Decision =>
+  straight(decideDetachSteps(world, state, text, id));
+
+/** The same in steps. */
+export function* decideDetachSteps(world: World, state: KernelState, text: ReadableText, id: string): Steps<Decision> {
   const found = known(state, id);
   if (!found.ok) return refused(state, found.fault);
-  const { attachment, owner } = found.value;
-  return guarded<Granted>(world, state, () => {
-    const txn = new Txn(world, state, text, bpfOpsFunc);
-    const fault = owner.detach(txn, attachment);
-    if (fault !== undefined) return refused(state, fault);
-    for (const site of attachment.sites) txn.touched.add(site);
-    txn.attachments.delete(id);
-    return {
-      outcome: { kind: 'granted', verdict: 'detached', attachment },
-      state: txn.finish(),
-      ops: txn.ops,
-      warnings: txn.warnings,
-      replaced: txn.replaced,
-    };
-  });
+  const txn = new Txn(world, state, text, bpfOpsFunc);
+  return yield* guardedSteps(world, state, detachFrom(txn, state, found.value));
+}
+
+function* detachFrom(
+  txn: Txn,
+  state: KernelState,
+  { attachment, owner }: { readonly attachment: Attachment; readonly owner: Owner },
+): Steps<Decision> {
+  const fault =
+    owner.detachSteps === undefined ? owner.detach(txn, attachment) : yield* owner.detachSteps(txn, attachment);
+  if (fault !== undefined) return refused(state, fault);
+  for (const site of attachment.sites) txn.touched.add(site);
+  txn.attachments.delete(attachment.id);
+  yield* txn.reviseSteps();
+  return {
+    outcome: { kind: 'granted', verdict: 'detached', attachment },
+    state: txn.finish(),
+    ops: txn.ops,
+    warnings: txn.warnings,
+    replaced: txn.replaced,
+  };
 }
 
 export function decideSetEnabled(

@@ -29,7 +29,7 @@ export class OverlayText implements ReadableText {
   }
 
   apply(op: TextOp): void {
-    for (const [at, bytes] of writesOf(op)) this.#write(at, bytes);
+    for (const [at, bytes] of writesOf(op)) this.write(at, bytes);
   }
 
   /** What was written, as runs, ascending; some of their bytes may be what they were. */
@@ -43,7 +43,7 @@ export class OverlayText implements ReadableText {
     return runs;
   }
 
-  #write(at: number, bytes: Uint8Array): void {
+  write(at: number, bytes: Uint8Array): void {
     invariant(this.#below.contains(at, bytes.length), () => `op outside text at _text+0x${at.toString(16)}`);
     for (let i = 0; i < bytes.length; i++) this.#changed.set(at + i, bytes[i] as number);
   }

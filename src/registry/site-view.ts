@@ -124,6 +124,13 @@ function withBreakpoint(txn: Txn, at: number, facts: Facts): Facts {
   return { ...facts, mechanism, owners: [breakpoint.attachment, ...facts.owners] };
 }
 
+/** Attachments that have the site, as {@link SiteFacts.owners}. */
+export function siteOwners(txn: Txn, at: number): readonly string[] {
+  const isFtrace = ftraceSiteIn(txn.world, at, at) === at;
+  if (!isFtrace || txn.kgdb.has(at)) return siteFacts(txn, at).owners;
+  return ftraceOwners(txn, at);
+}
+
 export function siteFacts(txn: Txn, at: number): SiteFacts {
   const { kind, length } = siteKind(txn, at);
   const bare =

@@ -1,5 +1,5 @@
 import type { Fault, Holder, ReadableText } from '../base/index.ts';
-import { bytesEqual, invariant, toHex } from '../base/index.ts';
+import { bytesEqual, invariant, type Steps, straight, toHex, visitAll } from '../base/index.ts';
 import { ENDBR_INSN_SIZE } from '../insn/index.ts';
 import { noteOverwritten } from './kgdb/overwritten.ts';
 import type {
@@ -145,10 +145,20 @@ export class Txn {
     this.quarantined = draft(state.quarantined);
   }
 
+  /** Ahead of {@link finish}, which finishes at once what is left: sites that will have another revision. */
+  *reviseSteps(): Steps<void> {
+    yield* visitAll(this.touched, this.touched.size, 'counting revisions', (site) => this.#revise(site));
+    this.touched.clear();
+  }
+
+  #revise(site: number): void {
+    this.revisions.set(site, (this.revisions.get(site) ?? 0) + 1);
+  }
+
   /** The next state. The draft must not be used afterwards. */
   finish(): KernelState {
     invariant(!this.#reads, 'what only reads has no next state');
-    for (const site of this.touched) this.revisions.set(site, (this.revisions.get(site) ?? 0) + 1);
+    for (const site of this.touched) this.#revise(site);
     return {
       modules: this.modules,
       ftrace: this.ftrace,
@@ -283,11 +293,8 @@ export class Txn {
       case 'wait':
         break;
       case 'batch':
-        for (const change of op.changes) {
-          this.verify(change.at, change.expected);
-          this.touched.add(change.at);
-        }
-        break;
+        straight(this.emitBatch(op));
+        return;
       case 'install':
         this.verify(op.at, new Uint8Array(op.bytes.length).fill(0xcc));
         break;
@@ -296,6 +303,19 @@ export class Txn {
         this.graces.push(...op.after);
     }
     this.text.apply(op);
+    if (this.kgdb.size > 0) noteOverwritten(this, op);
+    this.ops.push(op);
+  }
+
+  /** {@link emit} of what may be very much: verifies everything before the draft's text has any of it. */
+  *emitBatch(op: Extract<TextOp, { readonly kind: 'batch' }>): Steps<void> {
+    invariant(!this.#reads, 'what only reads changes no text');
+    const { changes } = op;
+    yield* visitAll(changes, changes.length, 'checking bytes', (change) => {
+      this.verify(change.at, change.expected);
+      this.touched.add(change.at);
+    });
+    yield* visitAll(changes, changes.length, 'drafting text', (change) => this.text.write(change.at, change.bytes));
     if (this.kgdb.size > 0) noteOverwritten(this, op);
     this.ops.push(op);
   }

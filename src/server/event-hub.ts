@@ -5,7 +5,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../base/index.ts';
-import type { Coordinator, ServiceEvent } from '../coordinator/index.ts';
+import type { CommandProgress, Coordinator, ServiceEvent } from '../coordinator/index.ts';
 import { edgeFault } from './rules.ts';
 
 export interface EventLimits {
@@ -50,6 +50,12 @@ interface Reader {
 /** One event on the wire: `id` is the sequence, so that Last-Event-ID resumes. */
 export const eventFrame = (event: ServiceEvent): string =>
   `id: ${event.sequence}\nevent: ${event.type}\ndata: ${JSON.stringify({ sequence: event.sequence, time: event.time, ...event.data })}\n\n`;
+
+/** The type of frames that tell how far a command is. They have no id: nothing is kept, and who comes back is not told again. */
+export const PROGRESS = 'progress';
+
+const progressFrame = (progress: CommandProgress): string =>
+  `event: ${PROGRESS}\ndata: ${JSON.stringify(progress)}\n\n`;
 
 const STOPPING_DETAIL = 'The service is stopping.';
 
@@ -162,7 +168,11 @@ export function createEventHub(clock: Clock, limits: EventLimits = EVENT_LIMITS)
       const wake = coalesced(() => {
         for (const reader of hub.readers) pump(hub, reader);
       });
-      stops.push(coordinator.onEvent(wake), () => cancelHeartbeat());
+      const tell = (progress: CommandProgress): void => {
+        for (const reader of hub.readers)
+          if (reader.types?.has(PROGRESS) === true && !reader.isBlocked) write(reader, progressFrame(progress));
+      };
+      stops.push(coordinator.onEvent(wake), coordinator.onProgress(tell), () => cancelHeartbeat());
       cancelHeartbeat = clock.after(limits.heartbeatMs, heartbeat);
     },
     stop() {

@@ -5,6 +5,7 @@ import type {
   AttachmentView,
   AttachRequest,
   Caller,
+  CommandProgress,
   Coordinator,
   Page,
   PageRequest,
@@ -38,6 +39,7 @@ export interface FakeCoordinator extends Coordinator {
   /** The next attach throws or returns this. */
   failNext(failure: Fault | Error): void;
   isClosed(): boolean;
+  tellProgress(progress: CommandProgress): void;
 }
 
 const ADDRESS = '0xffffffff81a3c4d0';
@@ -103,6 +105,7 @@ export function createFakeCoordinator(): FakeCoordinator {
   let gate: Promise<void> | undefined;
   let failure: Fault | Error | undefined;
   let closed = false;
+  const progress = new Set<(progress: CommandProgress) => void>();
 
   const siteAnswer = (place: string): SiteAnswer => ({
     address: ADDRESS,
@@ -253,6 +256,13 @@ export function createFakeCoordinator(): FakeCoordinator {
     eventRange: log.range,
     eventsAfter: log.after,
     onEvent: log.on,
+    onProgress: (listener) => {
+      progress.add(listener);
+      return () => progress.delete(listener);
+    },
+    tellProgress(told) {
+      for (const listener of progress) listener(told);
+    },
     onTextMutex: () => () => undefined,
     waitForKprobeOptimizer: async () => undefined,
     async close() {

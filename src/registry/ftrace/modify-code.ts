@@ -8,7 +8,9 @@
  *
  * Source: kernel/trace/ftrace.c ftrace_modify_all_code, arch/x86/kernel/ftrace.c ftrace_replace_code (6.12).
  */
+import { type Steps, straight, visitAll } from '../../base/index.ts';
 import { CALL_INSN_SIZE, callRel32, NOP5 } from '../../insn/index.ts';
+import type { DynFtrace } from '../model/state.ts';
 import type { TextChange } from '../text-op.ts';
 import type { Txn } from '../txn.ts';
 import { pokeSharedCallers, symbolsOf } from './callers.ts';
@@ -20,35 +22,35 @@ export interface ModifyCommand {
   readonly isUpdateTraceFunc: boolean;
 }
 
-function replaceCode(txn: Txn, sites: readonly number[], enable: boolean): void {
+function* replaceCode(txn: Txn, sites: readonly number[], enable: boolean): Steps<void> {
   const changes: TextChange[] = [];
-  const after: (() => void)[] = [];
-  for (const site of sites) {
-    if (skipRecord(txn, site)) continue;
+  const after: { readonly site: number; readonly record: DynFtrace }[] = [];
+  yield* visitAll(sites, sites.length, 'finding what sites call', (site) => {
+    if (skipRecord(txn, site)) return;
     const checked = checkRecord(txn.record(site), enable);
-    if (checked.update === 'ignore') continue;
+    if (checked.update === 'ignore') return;
     const expected = checked.update === 'make-call' ? NOP5 : callRel32(site, addressCurrent(txn, site));
     const bytes = checked.update === 'make-nop' ? NOP5 : callRel32(site, addressNew(txn, site));
     changes.push({ at: site, expected: expected.slice(0, CALL_INSN_SIZE), bytes: bytes.slice(0, CALL_INSN_SIZE) });
-    after.push(() => txn.setRecord(site, checked.after));
-  }
-  if (changes.length > 0) txn.emit({ kind: 'batch', changes, what: 'ftrace_replace_code' });
-  for (const update of after) update();
+    after.push({ site, record: checked.after });
+  });
+  if (changes.length > 0) yield* txn.emitBatch({ kind: 'batch', changes, what: 'ftrace_replace_code' });
+  yield* visitAll(after, after.length, 'taking the records', ({ site, record }) => txn.setRecord(site, record));
 }
 
 const ascending = (sites: Iterable<number>): readonly number[] => [...new Set(sites)].sort((a, b) => a - b);
 
 /** `sites` are those whose records may have changed, in any order. While ftrace is off nothing is rewritten. */
-export function modifyAllCode(txn: Txn, command: ModifyCommand, sites: Iterable<number>): void {
+export function* modifyAllCode(txn: Txn, command: ModifyCommand, sites: Iterable<number>): Steps<void> {
   if (!txn.ftrace.isEnabled) return;
   const symbols = symbolsOf(txn);
   if (command.isUpdateTraceFunc) pokeSharedCallers(txn, symbols.listFunction);
-  if (command.isUpdateCalls) replaceCode(txn, ascending(sites), true);
+  if (command.isUpdateCalls) yield* replaceCode(txn, ascending(sites), true);
   if (command.isUpdateTraceFunc && txn.ftrace.traceFunction !== symbols.listFunction)
     pokeSharedCallers(txn, txn.ftrace.traceFunction);
 }
 
 /** FTRACE_DISABLE_CALLS: every site becomes a NOP; the shared callers keep what they call. */
 export function disableCalls(txn: Txn): void {
-  replaceCode(txn, ascending(txn.records.keys()), false);
+  straight(replaceCode(txn, ascending(txn.records.keys()), false));
 }

@@ -1,4 +1,4 @@
-import { invariant } from '../../base/index.ts';
+import { invariant, type Steps, visitAll } from '../../base/index.ts';
 import { OPS } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
@@ -24,7 +24,7 @@ function unindexSite(txn: Txn, site: number, id: string): void {
 }
 
 /** add_ftrace_ops: to the head of the list. */
-export function addToList(txn: Txn, ops: FtraceOps): FtraceOps {
+export function* addToList(txn: Txn, ops: FtraceOps): Steps<FtraceOps> {
   invariant(ops.position === undefined, () => `ftrace_ops ${ops.id} is registered already`);
   const added = txn.setOp({ ...ops, position: txn.ftrace.nextPosition });
   txn.ftrace = {
@@ -32,14 +32,14 @@ export function addToList(txn: Txn, ops: FtraceOps): FtraceOps {
     registered: txn.ftrace.registered + 1,
     nextPosition: txn.ftrace.nextPosition + 1,
   };
-  for (const site of added.filter) indexSite(txn, site, added);
+  yield* visitAll(added.filter, added.filter.size, 'listing the ops', (site) => indexSite(txn, site, added));
   return added;
 }
 
 /** remove_ftrace_ops. */
-export function removeFromList(txn: Txn, ops: FtraceOps): FtraceOps {
+export function* removeFromList(txn: Txn, ops: FtraceOps): Steps<FtraceOps> {
   invariant(ops.position !== undefined, () => `ftrace_ops ${ops.id} is not registered`);
-  for (const site of ops.filter) unindexSite(txn, site, ops.id);
+  yield* visitAll(ops.filter, ops.filter.size, 'unlisting the ops', (site) => unindexSite(txn, site, ops.id));
   txn.ftrace = { ...txn.ftrace, registered: txn.ftrace.registered - 1 };
   return txn.setOp({ ...ops, position: undefined });
 }

@@ -6,7 +6,7 @@
  * so that text is pristine when the last owner has left.
  */
 import { Set as ImmutableSet } from 'immutable';
-import { type Fault, invariant } from '../../base/index.ts';
+import { type Fault, invariant, type Steps, straight } from '../../base/index.ts';
 import { remove } from '../arena.ts';
 import { OPS, REC_NOCLEAR } from '../model/flags.ts';
 import type { FtraceOps } from '../model/state.ts';
@@ -20,7 +20,7 @@ import { checkAlone } from './changes-stack.ts';
 import { cleanupDirectAfterIpmodify, prepareDirectForIpmodify, updateIpmodify } from './ipmodify.ts';
 import { disableCalls, modifyAllCode } from './modify-code.ts';
 import { addToList, assignFilter, hasFlag, isEnabled, removeFromList } from './ops-list.ts';
-import { updateRecords } from './records.ts';
+import { type Sites, updateRecords } from './records.ts';
 import { installTrampoline } from './trampoline.ts';
 
 /** Why ftrace cannot be used; `callback` is the function of the kernel that the caller wants called. */
@@ -39,7 +39,7 @@ export function ftraceUsable(txn: Txn, callback = 'kprobe_ftrace_handler'): Faul
 }
 
 /** The sites an ops stands for: its filter, or every site when the filter is empty. */
-function sitesOf(txn: Txn, filter: FtraceOps['filter']): Iterable<number> {
+function sitesOf(txn: Txn, filter: FtraceOps['filter']): Sites {
   return filter.size === 0 ? txn.world.ftraceSites : filter;
 }
 
@@ -55,7 +55,7 @@ function traceFunctionMoved(txn: Txn): boolean {
 
 /** What startup did before the site was refused. A BPF trampoline that is asked for ORIG_STACK (EAGAIN) registers the same ops again. */
 function rollBack(txn: Txn, id: string): void {
-  const ops = removeFromList(txn, txn.op(id));
+  const ops = straight(removeFromList(txn, txn.op(id)));
   updateTraceFunction(txn);
   freeTrampoline(txn, txn.setOp({ ...ops, flags: ops.flags & ~(OPS.ENABLED | OPS.ADDING) }));
 }
@@ -75,7 +75,9 @@ function freeTrampoline(txn: Txn, ops: FtraceOps): FtraceOps {
 }
 
 /** register_ftrace_function_nolock → ftrace_startup. */
-export function startup(txn: Txn, id: string): Fault | undefined {
+export const startup = (txn: Txn, id: string): Fault | undefined => straight(startupSteps(txn, id));
+
+function* startupSteps(txn: Txn, id: string): Steps<Fault | undefined> {
   const unusable = ftraceUsable(txn);
   if (unusable !== undefined) return unusable;
   if (!txn.ftrace.isEnabled && hasFlag(txn.op(id), OPS.PERMANENT))
@@ -85,7 +87,7 @@ export function startup(txn: Txn, id: string): Fault | undefined {
     });
   const shared = checkAlone(txn, txn.op(id), txn.op(id).filter);
   if (shared !== undefined) return shared;
-  let ops = addToList(txn, txn.op(id));
+  let ops = yield* addToList(txn, txn.op(id));
   if (ops.trampoline === undefined) ops = installTrampoline(txn, ops);
   updateTraceFunction(txn);
   ops = txn.setOp({ ...ops, flags: ops.flags | OPS.ENABLED | OPS.ADDING });
@@ -94,21 +96,24 @@ export function startup(txn: Txn, id: string): Fault | undefined {
     rollBack(txn, id);
     return fault;
   }
-  const isUpdateCalls = updateRecords(txn, ops, sitesOf(txn, ops.filter), true);
+  const isUpdateCalls = yield* updateRecords(txn, ops, sitesOf(txn, ops.filter), true);
   const isUpdateTraceFunc = traceFunctionMoved(txn);
-  modifyAllCode(txn, { isUpdateCalls, isUpdateTraceFunc }, sitesOf(txn, ops.filter));
+  yield* modifyAllCode(txn, { isUpdateCalls, isUpdateTraceFunc }, sitesOf(txn, ops.filter));
   txn.setOp({ ...txn.op(id), flags: txn.op(id).flags & ~OPS.ADDING });
   return undefined;
 }
 
 /** register_ftrace_function: direct owners are asked before an IPMODIFY ops enters. */
-export function registerFtraceFunction(txn: Txn, id: string): Fault | undefined {
+export const registerFtraceFunction = (txn: Txn, id: string): Fault | undefined => straight(registerSteps(txn, id));
+
+/** The same for ops with many sites. */
+export function* registerSteps(txn: Txn, id: string): Steps<Fault | undefined> {
   const ops = txn.op(id);
   if (hasFlag(ops, OPS.IPMODIFY)) {
     const fault = prepareDirectForIpmodify(txn, ops.filter);
     if (fault !== undefined) return fault;
   }
-  return startup(txn, id);
+  return yield* startupSteps(txn, id);
 }
 
 /**
@@ -126,18 +131,21 @@ function checkLeftovers(txn: Txn): void {
 }
 
 /** unregister_ftrace_function → ftrace_shutdown. */
-export function unregisterFtraceFunction(txn: Txn, id: string): Fault | undefined {
+export const unregisterFtraceFunction = (txn: Txn, id: string): Fault | undefined => straight(unregisterSteps(txn, id));
+
+/** The same for ops with many sites. */
+export function* unregisterSteps(txn: Txn, id: string): Steps<Fault | undefined> {
   const unusable = ftraceUsable(txn);
   if (unusable !== undefined) return unusable;
-  let ops = removeFromList(txn, txn.op(id));
+  let ops = yield* removeFromList(txn, txn.op(id));
   updateTraceFunction(txn);
   const released = updateIpmodify(txn, ops, explicit(ops.filter), ImmutableSet<number>());
   invariant(released === undefined, 'releasing IPMODIFY never fails');
-  const isUpdateCalls = updateRecords(txn, ops, sitesOf(txn, ops.filter), false);
+  const isUpdateCalls = yield* updateRecords(txn, ops, sitesOf(txn, ops.filter), false);
   ops = txn.setOp({ ...ops, flags: ops.flags & ~OPS.ENABLED });
   const isUpdateTraceFunc = traceFunctionMoved(txn);
   txn.removing = ops;
-  modifyAllCode(txn, { isUpdateCalls, isUpdateTraceFunc }, sitesOf(txn, ops.filter));
+  yield* modifyAllCode(txn, { isUpdateCalls, isUpdateTraceFunc }, sitesOf(txn, ops.filter));
   txn.removing = undefined;
   if (isUpdateCalls || isUpdateTraceFunc) checkLeftovers(txn);
   ops = freeTrampoline(txn, ops);
@@ -154,12 +162,12 @@ export function moveFilter(txn: Txn, id: string, filter: FtraceOps['filter']): F
   const fault = updateIpmodify(txn, before, explicit(before.filter), explicit(filter));
   if (fault !== undefined) return fault;
   const leaving = before.filter.filter((site) => !filter.has(site));
-  updateRecords(txn, before, leaving, false);
+  straight(updateRecords(txn, before, leaving, false));
   const after = assignFilter(txn, txn.op(id), filter);
-  updateRecords(txn, after, entering, true);
+  straight(updateRecords(txn, after, entering, true));
   if (!isEnabled(after)) return undefined;
   txn.modifying = { id, oldFilter: before.filter };
-  modifyAllCode(txn, { isUpdateCalls: true, isUpdateTraceFunc: false }, [...leaving, ...entering]);
+  straight(modifyAllCode(txn, { isUpdateCalls: true, isUpdateTraceFunc: false }, [...leaving, ...entering]));
   txn.modifying = undefined;
   return undefined;
 }
@@ -194,5 +202,5 @@ export function switchFtraceOn(txn: Txn): void {
   if (txn.ftrace.registered === 0) return;
   updateTraceFunction(txn);
   const isUpdateTraceFunc = traceFunctionMoved(txn);
-  modifyAllCode(txn, { isUpdateCalls: true, isUpdateTraceFunc }, txn.records.keys());
+  straight(modifyAllCode(txn, { isUpdateCalls: true, isUpdateTraceFunc }, txn.records.keys()));
 }

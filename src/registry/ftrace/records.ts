@@ -2,7 +2,7 @@
  * dyn_ftrace records: what is wanted at a site, what its text says, and what it calls.
  * Source: kernel/trace/ftrace.c __ftrace_hash_rec_update, ftrace_check_record, ftrace_get_addr_new, ftrace_get_addr_curr (6.12; 6.1 alike).
  */
-import { invariant } from '../../base/index.ts';
+import { invariant, type Steps, visitAll } from '../../base/index.ts';
 import { OPS, REC, REC_NOCLEAR } from '../model/flags.ts';
 import type { DynFtrace, FtraceOps } from '../model/state.ts';
 import type { Txn } from '../txn.ts';
@@ -10,6 +10,11 @@ import { isVanished, isWeakLeftover, MODULES_START } from '../world.ts';
 import { hasFlag, opsAt } from './ops-list.ts';
 
 export type RecordUpdate = 'ignore' | 'make-call' | 'modify-call' | 'make-nop';
+
+/** Sites in some order. */
+export type Sites = (Uint32Array | readonly number[] | FtraceOps['filter']) & Iterable<number>;
+
+export const sizeOf = (sites: Sites): number => ('length' in sites ? sites.length : sites.size);
 
 const has = (record: DynFtrace, flag: number): boolean => (record.flags & flag) !== 0;
 const withFlag = (flags: number, flag: number, on: boolean): number => (on ? flags | flag : flags & ~flag);
@@ -47,29 +52,38 @@ function release(txn: Txn, site: number, record: DynFtrace, ops: FtraceOps): Dyn
  * An ops with a direct call or IPMODIFY leaves, and among its sites is one of a module that came while it was registered: the record never counted it
  * (referenced_filters), and Linux shuts ftrace down for good.
  */
-function dieOfUncounted(txn: Txn, site: number): false {
+function dieOfUncounted(txn: Txn, site: number): void {
   txn.ftrace = { ...txn.ftrace, isDisabled: true };
   txn.warnings.push(`ftrace shut itself down: ${txn.place(site)} was released by an owner that it had not counted.`);
-  return false;
+}
+
+/** Adds the ops to, or takes it from, the record of a site. True when its text has to change; undefined when ftrace died of it. */
+function updateRecord(txn: Txn, ops: FtraceOps, site: number, add: boolean): boolean | undefined {
+  if (skipRecord(txn, site)) return false;
+  const record = txn.record(site);
+  if (!add && record.count === 0 && site >= MODULES_START) {
+    if (txn.world.strictness !== 'linux') return false;
+    dieOfUncounted(txn, site);
+    return undefined;
+  }
+  const next = add ? attach(record, ops) : release(txn, site, record, ops);
+  txn.setRecord(site, next);
+  txn.touched.add(site);
+  return checkRecord(next).update !== 'ignore';
 }
 
 /** Adds the ops to, or takes it from, the records of these sites. True when some site's text has to change. */
-export function updateRecords(txn: Txn, ops: FtraceOps, sites: Iterable<number>, add: boolean): boolean {
+export function* updateRecords(txn: Txn, ops: FtraceOps, sites: Sites, add: boolean): Steps<boolean> {
   if (!hasFlag(ops, OPS.ENABLED)) return false;
   let isUpdate = false;
-  for (const site of sites) {
-    if (skipRecord(txn, site)) continue;
-    const record = txn.record(site);
-    if (!add && record.count === 0 && site >= MODULES_START) {
-      if (txn.world.strictness === 'linux') return dieOfUncounted(txn, site);
-      continue;
-    }
-    const next = add ? attach(record, ops) : release(txn, site, record, ops);
-    txn.setRecord(site, next);
-    txn.touched.add(site);
-    isUpdate ||= checkRecord(next).update !== 'ignore';
-  }
-  return isUpdate;
+  let isDead = false;
+  yield* visitAll(sites, sizeOf(sites), 'updating records', (site) => {
+    if (isDead) return;
+    const update = updateRecord(txn, ops, site, add);
+    isDead = update === undefined;
+    isUpdate ||= update === true;
+  });
+  return isUpdate && !isDead;
 }
 
 const EN_FLAGS = REC.ENABLED | REC.REGS_EN | REC.TRAMP_EN | REC.DIRECT_EN;

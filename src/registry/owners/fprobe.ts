@@ -3,18 +3,19 @@
  * kernel/trace/bpf_trace.c bpf_kprobe_multi_link_attach (6.12). Each user has an ftrace_ops of its own until 6.14.
  */
 import { Set as ImmutableSet } from 'immutable';
-import { err, type Fault, ok, type Result } from '../../base/index.ts';
+import { err, type Fault, ok, type Result, type Steps, straight } from '../../base/index.ts';
 import { symbolFunc } from '../ftrace/callers.ts';
 import { joinGraphTracers, leaveGraphTracers } from '../ftrace/graph-tracers.ts';
 import { newOps } from '../ftrace/new-ops.ts';
-import { ftraceUsable, registerFtraceFunction, unregisterFtraceFunction } from '../ftrace/ops.ts';
+import { ftraceUsable, registerSteps, unregisterSteps } from '../ftrace/ops.ts';
 import { FPROBE } from '../kernels/ftrace-facts.ts';
 import { OPS } from '../model/flags.ts';
 import type { OwnerKind } from '../model/request.ts';
+import type { Attachment } from '../model/state.ts';
 import { FPROBE_SYMBOL, FPROBE_UNAVAILABLE, KPROBE_MULTI_SYMBOL } from '../rules/fprobe.ts';
 import { refuse } from '../rules/rule.ts';
 import type { Txn } from '../txn.ts';
-import { targetSites, withIndex } from './ftrace-targets.ts';
+import { targetSitesSteps, withIndex } from './ftrace-targets.ts';
 import type { Attached, Owner, OwnerRequest } from './owner.ts';
 
 /** Any of them says that the image has fprobe: the handler of 5.18, and what took its place with 6.14. */
@@ -45,7 +46,7 @@ function nameTwice(target: OwnerRequest['target']): Fault | undefined {
     : refuse(KPROBE_MULTI_SYMBOL, { detail: `${place} is in the list twice.`, place, index });
 }
 
-function attach(txn: Txn, request: OwnerRequest, symbolRule: typeof FPROBE_SYMBOL): Result<Attached> {
+function* attach(txn: Txn, request: OwnerRequest, symbolRule: typeof FPROBE_SYMBOL): Steps<Result<Attached>> {
   const { identity, target } = request;
   const unusable = ftraceUsable(txn);
   if (unusable !== undefined) return err(unusable);
@@ -56,7 +57,7 @@ function attach(txn: Txn, request: OwnerRequest, symbolRule: typeof FPROBE_SYMBO
     return err(refuse(FPROBE_UNAVAILABLE, { detail: `${txn.world.image.release} has no ${HANDLERS[0]}.` }));
   const twice = symbolRule === KPROBE_MULTI_SYMBOL ? nameTwice(target) : undefined;
   if (twice !== undefined) return err(twice);
-  const sites = targetSites(txn, target);
+  const sites = yield* targetSitesSteps(txn, target);
   if (!sites.ok) return err(symbolFault(txn, target, sites.fault, symbolRule));
   if (standsOn === 'the function-graph tracer') {
     const busy = joinGraphTracers(txn, identity.id, sites.value, true);
@@ -68,8 +69,16 @@ function attach(txn: Txn, request: OwnerRequest, symbolRule: typeof FPROBE_SYMBO
     func: symbolFunc(txn, handler),
     filter: ImmutableSet(sites.value),
   });
-  const fault = registerFtraceFunction(txn, identity.id);
+  const fault = yield* registerSteps(txn, identity.id);
   return fault === undefined ? ok({ sites: sites.value, owned: [] }) : err(withIndex(fault, txn, sites.value, target));
+}
+
+function* detach(txn: Txn, attachment: Attachment): Steps<Fault | undefined> {
+  if (txn.graphTracers.some((tracer) => tracer.attachment === attachment.id))
+    return leaveGraphTracers(txn, attachment.id);
+  const fault = yield* unregisterSteps(txn, attachment.id);
+  if (fault === undefined) txn.opsTable.delete(attachment.id);
+  return fault;
 }
 
 function owner(kind: OwnerKind, symbolRule: typeof FPROBE_SYMBOL): Owner {
@@ -77,14 +86,10 @@ function owner(kind: OwnerKind, symbolRule: typeof FPROBE_SYMBOL): Owner {
     kind,
     options: {},
     takes: ['places', 'pattern'],
-    attach: (txn, request) => attach(txn, request, symbolRule),
-    detach(txn, attachment) {
-      if (txn.graphTracers.some((tracer) => tracer.attachment === attachment.id))
-        return leaveGraphTracers(txn, attachment.id);
-      const fault = unregisterFtraceFunction(txn, attachment.id);
-      if (fault === undefined) txn.opsTable.delete(attachment.id);
-      return fault;
-    },
+    attach: (txn, request) => straight(attach(txn, request, symbolRule)),
+    attachSteps: (txn, request) => attach(txn, request, symbolRule),
+    detach: (txn, attachment) => straight(detach(txn, attachment)),
+    detachSteps: detach,
   };
 }
 

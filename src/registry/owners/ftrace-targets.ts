@@ -1,5 +1,5 @@
 /** From what a request names to the ftrace sites it means. */
-import { err, type Fault, invariant, ok, type Result } from '../../base/index.ts';
+import { err, type Fault, invariant, ok, type Result, type Steps, straight, visitAll } from '../../base/index.ts';
 import { locate, type Place, scopeOf } from '../place.ts';
 import { FTRACE_FILTER_NO_MATCH, FTRACE_NOT_A_SITE } from '../rules/ftrace.ts';
 import { refuse } from '../rules/rule.ts';
@@ -43,20 +43,26 @@ export function patternSites(txn: Txn, pattern: string): Result<readonly number[
 }
 
 /** All the sites a target names; the first that is none fails the whole request. */
-export function targetSites(txn: Txn, target: OwnerRequest['target']): Result<readonly number[]> {
+export const targetSites = (txn: Txn, target: OwnerRequest['target']): Result<readonly number[]> =>
+  straight(targetSitesSteps(txn, target));
+
+export function* targetSitesSteps(txn: Txn, target: OwnerRequest['target']): Steps<Result<readonly number[]>> {
   if (target.kind === 'pattern') return patternSites(txn, target.pattern);
   if (target.kind === 'place') {
     const site = filterSite(txn, target.place, target.text);
     return site.ok ? ok([site.value]) : site;
   }
   invariant(target.kind !== 'program', 'ftrace knows no BPF programs');
+  const { places } = target;
   const sites: number[] = [];
-  for (const [index, { place, text }] of target.places.entries()) {
+  let refused: Result<never> | undefined;
+  yield* visitAll(places, places.length, 'finding sites', ({ place, text }, index) => {
+    if (refused !== undefined) return;
     const site = filterSite(txn, place, text, index);
-    if (!site.ok) return site;
-    sites.push(site.value);
-  }
-  return ok([...new Set(sites)]);
+    if (site.ok) sites.push(site.value);
+    else refused = site;
+  });
+  return refused ?? ok([...new Set(sites)]);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { Set as ImmutableSet } from 'immutable';
-import { err, ok, type Result } from '../../base/index.ts';
+import { err, type Fault, ok, type Result, type Steps, straight } from '../../base/index.ts';
 import { generateCountingDirectTrampoline, generateCountingHandler } from '../../jit/index.ts';
 import { dataObject, install, remove } from '../arena.ts';
 import { symbolFunc } from '../ftrace/callers.ts';
@@ -7,15 +7,21 @@ import { installStackChanging, STACK_TRAMPOLINE_SIZE } from '../ftrace/changes-s
 import { registerFtraceDirect, unregisterFtraceDirect } from '../ftrace/direct.ts';
 import { joinGraphTracers, leaveGraphTracers } from '../ftrace/graph-tracers.ts';
 import { newOps } from '../ftrace/new-ops.ts';
-import { ftraceUsable, registerFtraceFunction, SHUTDOWN_GRACES, unregisterFtraceFunction } from '../ftrace/ops.ts';
+import {
+  ftraceUsable,
+  registerFtraceFunction,
+  registerSteps,
+  SHUTDOWN_GRACES,
+  unregisterSteps,
+} from '../ftrace/ops.ts';
 import { DIRECT_MEETS_IPMODIFY, DIRECT_OPS, GRAPH_CALLBACK } from '../kernels/ftrace-facts.ts';
 import { OPS } from '../model/flags.ts';
-import type { FtraceOps } from '../model/state.ts';
+import type { Attachment, FtraceOps } from '../model/state.ts';
 import { FTRACE_DIRECT_NO_OPS_FUNC } from '../rules/ftrace.ts';
 import { refuse } from '../rules/rule.ts';
 import { FTRACE_CHANGES_STACK } from '../rules/variants.ts';
 import type { Txn } from '../txn.ts';
-import { targetSites, tracerSites, withIndex } from './ftrace-targets.ts';
+import { targetSites, targetSitesSteps, tracerSites, withIndex } from './ftrace-targets.ts';
 import { flag, type Options } from './options.ts';
 import type { Attached, Owner, OwnerRequest } from './owner.ts';
 
@@ -63,6 +69,48 @@ function attachStackChanging(txn: Txn, { identity, target }: OwnerRequest, sites
     : err(withIndex(fault, txn, sites, target));
 }
 
+function* attachFtrace(txn: Txn, request: OwnerRequest): Steps<Result<Attached>> {
+  const { options, identity, target } = request;
+  const isStackChanging = flag(options, 'changesStack');
+  if (isStackChanging && !txn.world.hasVariants)
+    return err(
+      refuse(FTRACE_CHANGES_STACK, { detail: 'Callbacks of an ftrace ops of Linux cannot change the stack.' }),
+    );
+  const unusable = ftraceUsable(txn, callbackOf(txn, options));
+  if (unusable !== undefined) return err(unusable);
+  const sites = options['tracer'] === undefined ? yield* targetSitesSteps(txn, target) : tracerSites(txn, target);
+  if (!sites.ok) return sites;
+  if (isStackChanging) return attachStackChanging(txn, request, sites.value);
+  if (options['tracer'] === 'function_graph') return attachGraphTracer(txn, request, sites.value);
+  const tracer = options['tracer'] === 'function' ? symbolFunc(txn, FUNCTION_TRACER) : undefined;
+  const func = tracer ?? countingFunc(txn, identity.id);
+  newOps(txn, identity.id, {
+    attachment: identity.id,
+    // An ops outside core kernel data: in a module, or allocated.
+    flags:
+      OPS.INITIALIZED |
+      OPS.DYNAMIC |
+      (flag(options, 'saveRegs') ? OPS.SAVE_REGS : 0) |
+      (flag(options, 'ipmodify') ? OPS.IPMODIFY : 0) |
+      (flag(options, 'recursion') ? OPS.RECURSION : 0),
+    func,
+    filter: ImmutableSet(sites.value),
+  });
+  const fault = yield* registerSteps(txn, identity.id);
+  if (fault !== undefined) return err(withIndex(fault, txn, sites.value, target));
+  return ok({ sites: sites.value, owned: tracer === undefined ? [func.at] : [] });
+}
+
+function* detachFtrace(txn: Txn, attachment: Attachment): Steps<Fault | undefined> {
+  if (attachment.options['tracer'] === 'function_graph') return leaveGraphTracers(txn, attachment.id);
+  const fault = yield* unregisterSteps(txn, attachment.id);
+  if (fault !== undefined) return fault;
+  txn.opsTable.delete(attachment.id);
+  // Its callers are gone when its trampoline is; in one of its own a task may stand.
+  for (const at of attachment.owned) remove(txn, at, SHUTDOWN_GRACES, { told: [] });
+  return undefined;
+}
+
 export const ftraceOwner: Owner = {
   kind: 'ftrace',
   options: {
@@ -73,46 +121,10 @@ export const ftraceOwner: Owner = {
     tracer: { type: 'enum', values: ['function', 'function_graph'] },
   },
   takes: ['places', 'pattern'],
-  attach(txn, request): Result<Attached> {
-    const { options, identity, target } = request;
-    const isStackChanging = flag(options, 'changesStack');
-    if (isStackChanging && !txn.world.hasVariants)
-      return err(
-        refuse(FTRACE_CHANGES_STACK, { detail: 'Callbacks of an ftrace ops of Linux cannot change the stack.' }),
-      );
-    const unusable = ftraceUsable(txn, callbackOf(txn, options));
-    if (unusable !== undefined) return err(unusable);
-    const sites = options['tracer'] === undefined ? targetSites(txn, target) : tracerSites(txn, target);
-    if (!sites.ok) return sites;
-    if (isStackChanging) return attachStackChanging(txn, request, sites.value);
-    if (options['tracer'] === 'function_graph') return attachGraphTracer(txn, request, sites.value);
-    const tracer = options['tracer'] === 'function' ? symbolFunc(txn, FUNCTION_TRACER) : undefined;
-    const func = tracer ?? countingFunc(txn, identity.id);
-    newOps(txn, identity.id, {
-      attachment: identity.id,
-      // An ops outside core kernel data: in a module, or allocated.
-      flags:
-        OPS.INITIALIZED |
-        OPS.DYNAMIC |
-        (flag(options, 'saveRegs') ? OPS.SAVE_REGS : 0) |
-        (flag(options, 'ipmodify') ? OPS.IPMODIFY : 0) |
-        (flag(options, 'recursion') ? OPS.RECURSION : 0),
-      func,
-      filter: ImmutableSet(sites.value),
-    });
-    const fault = registerFtraceFunction(txn, identity.id);
-    if (fault !== undefined) return err(withIndex(fault, txn, sites.value, target));
-    return ok({ sites: sites.value, owned: tracer === undefined ? [func.at] : [] });
-  },
-  detach(txn, attachment) {
-    if (attachment.options['tracer'] === 'function_graph') return leaveGraphTracers(txn, attachment.id);
-    const fault = unregisterFtraceFunction(txn, attachment.id);
-    if (fault !== undefined) return fault;
-    txn.opsTable.delete(attachment.id);
-    // Its callers are gone when its trampoline is; in one of its own a task may stand.
-    for (const at of attachment.owned) remove(txn, at, SHUTDOWN_GRACES, { told: [] });
-    return undefined;
-  },
+  attach: (txn, request) => straight(attachFtrace(txn, request)),
+  attachSteps: attachFtrace,
+  detach: (txn, attachment) => straight(detachFtrace(txn, attachment)),
+  detachSteps: detachFtrace,
 };
 
 export const ftraceDirectOwner: Owner = {

@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { err, ok, type Result } from '../../base/index.ts';
 import { type Coordinator, EVENT_TYPES, type EventType } from '../../coordinator/index.ts';
 import type { App } from '../app-type.ts';
+import { PROGRESS } from '../event-hub.ts';
 import { sendFault } from '../problem.ts';
 import { edgeFault } from '../rules.ts';
 import { EventsQuery } from '../schemas/requests.ts';
@@ -10,9 +11,9 @@ import { coordinatorOf, problemResponses } from './support.ts';
 function readTypes(text: string | undefined): Result<ReadonlySet<string> | undefined> {
   if (text === undefined) return ok(undefined);
   const types = text.split(',').map((t) => t.trim());
-  const unknown = types.find((t) => !EVENT_TYPES.includes(t as EventType));
+  const unknown = types.find((t) => t !== PROGRESS && !EVENT_TYPES.includes(t as EventType));
   if (unknown === undefined) return ok(new Set(types));
-  const detail = `query/types: ${JSON.stringify(unknown)} is none of ${EVENT_TYPES.join(', ')}.`;
+  const detail = `query/types: ${JSON.stringify(unknown)} is none of ${[...EVENT_TYPES, PROGRESS].join(', ')}.`;
   return err(edgeFault('http.schema', detail));
 }
 

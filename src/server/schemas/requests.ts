@@ -131,7 +131,13 @@ export const PlanQuery = Type.Object(
 export const EventsQuery = Type.Object(
   {
     after: Type.Optional(Type.Integer({ minimum: 0, description: 'Resume after this sequence' })),
-    types: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'Comma-separated event types' })),
+    types: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 200,
+        description: 'Comma-separated event types; progress, of commands that take long, only when named',
+      }),
+    ),
   },
   strict,
 );
