@@ -2,6 +2,7 @@ import { decodeInsn } from './decode.ts';
 import { isNop } from './nops.ts';
 import {
   CALL_INSN_OPCODE,
+  CALL_INSN_SIZE,
   INT3_INSN_OPCODE,
   JMP8_INSN_OPCODE,
   JMP32_INSN_OPCODE,
@@ -42,6 +43,8 @@ export function pokeLoc(bytes: Uint8Array, at: number, emulate?: Uint8Array): Po
   const len = bytes.length;
   // A long jcc loses its 0f in the vector, which therefore holds five bytes at most.
   if (len === 0 || len - (len === 6 ? 1 : 0) > POKE_MAX_OPCODE_SIZE) return bug(`${len} bytes do not fit an entry`);
+  const usual = emulate === undefined && len === CALL_INSN_SIZE ? usualLoc(bytes, at) : undefined;
+  if (usual !== undefined) return { ok: true, value: usual };
   const played = emulate ?? bytes;
   const insn = decodeInsn(played, at);
   if (insn === undefined) return bug('the new instruction does not decode');
@@ -66,3 +69,14 @@ export function pokeLoc(bytes: Uint8Array, at: number, emulate?: Uint8Array): Po
   if (len === 5 && isNop(played, 5)) return entry(JMP32_INSN_OPCODE, 0);
   return bug('neither int3, ret, jmp, call, jcc nor a canonical two- or five-byte nop');
 }
+
+/** A call and the five-byte nop, which nearly all pokes write, are told without decoding; undefined: it is neither. */
+function usualLoc(bytes: Uint8Array, at: number): PokeLoc | undefined {
+  const loc = { at, len: CALL_INSN_SIZE, emulate: undefined };
+  if (bytes[0] === CALL_INSN_OPCODE)
+    return { ...loc, opcode: CALL_INSN_OPCODE, disp: rel32Of(bytes), text: bytes.slice() };
+  return isNop(bytes, CALL_INSN_SIZE) ? { ...loc, opcode: JMP32_INSN_OPCODE, disp: 0, text: bytes.slice() } : undefined;
+}
+
+const rel32Of = (bytes: Uint8Array): number =>
+  (bytes[1] ?? 0) | ((bytes[2] ?? 0) << 8) | ((bytes[3] ?? 0) << 16) | ((bytes[4] ?? 0) << 24);

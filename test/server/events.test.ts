@@ -36,6 +36,31 @@ test('events carry id, type, sequence, time and data, in order', async (t) => {
   reader.request.destroy();
 });
 
+test('progress is told to those who name it, has no id and takes no number', async (t) => {
+  const { url, fake, get } = await listening(t);
+  const all = await readEvents(`${url}/v1/events`);
+  const named = await readEvents(`${url}/v1/events?types=progress,attached`);
+  const told = {
+    what: 'updating records',
+    done: 256,
+    total: 512,
+    client: 'me',
+    requestId: 'req_1',
+    command: 'attach ftrace',
+  };
+  fake.tellProgress(told);
+  fake.emit('attached', { id: 'att_1' });
+  const [first, second] = await named.until(2);
+  assert.deepEqual([first?.event, first?.id, first?.data], ['progress', undefined, told]);
+  assert.deepEqual([second?.event, second?.id], ['attached', '1']);
+  assert.deepEqual(
+    (await all.until(1)).map((each) => each.event),
+    ['attached'],
+  );
+  assert.equal((await get('/v1/events?types=progres')).statusCode, 400);
+  for (const reader of [all, named]) reader.request.destroy();
+});
+
 test('Last-Event-ID and after resume without gap or repetition; the header wins', async (t) => {
   const { url, fake } = await listening(t);
   for (let i = 0; i < 500; i++) fake.emit('poke', { i });
