@@ -117,6 +117,44 @@ async function attachLatency(service: Running): Promise<void> {
   );
 }
 
+/** Reads a small thing again and again while `work` goes on, and says how long the longest answer took. */
+async function besideReader<T>(
+  service: Running,
+  work: () => Promise<T>,
+): Promise<{ readonly value: T; readonly worstMs: number }> {
+  let isOver = false;
+  let worstMs = 0;
+  const read = async (): Promise<void> => {
+    while (!isOver) {
+      const startMs = performance.now();
+      await (await fetch(`${service.url}/v1/sites/vfs_read`)).text();
+      worstMs = Math.max(worstMs, performance.now() - startMs);
+    }
+  };
+  const reading = read();
+  const value = await work();
+  isOver = true;
+  await reading;
+  return { value, worstMs };
+}
+
+async function allSites(service: Running): Promise<void> {
+  const attaching = (): ReturnType<typeof post> =>
+    post(`${service.url}/v1/attachments`, { kind: 'kprobe_multi', target: { pattern: '*' } });
+  const { value: all, worstMs } = await besideReader(service, attaching);
+  const path = `${service.url}/v1/attachments/${String(all.answer['id'])}`;
+  const detached = await besideReader(service, async () => {
+    const startMs = performance.now();
+    await fetch(path, { method: 'DELETE' });
+    return performance.now() - startMs;
+  });
+  const sites = String(all.answer['siteCount']);
+  const part = (worst: number, whole: number): string => `${worst.toFixed(0)} ms, ${(worst / whole).toFixed(2)} of it`;
+  process.stdout.write(
+    `  all ${sites} sites: attach ${all.ms.toFixed(0)} ms, detach ${detached.value.toFixed(0)} ms; a reader meanwhile waits at most ${part(worstMs, all.ms)}, and ${part(detached.worstMs, detached.value)}\n`,
+  );
+}
+
 async function manySites(service: Running): Promise<void> {
   const names: string[] = [];
   for (let cursor: string | null = null; names.length < MANY; ) {
@@ -156,7 +194,10 @@ async function measure(image: string, port: number): Promise<void> {
       `  loadMs ${coldLoadMs.toFixed(0)} cold, ${warmLoadMs.toFixed(0)} cached; start to ready ${cold.readyMs.toFixed(0)} ms cold, ${warm.readyMs.toFixed(0)} ms cached (${(warm.readyMs / empty).toFixed(1)} × an empty Node process); RSS ${cold.rssMb.toFixed(0)} MB cold, ${warm.rssMb.toFixed(0)} MB cached\n`,
     );
     await attachLatency(warm);
-    if (image !== 'builtin') await manySites(warm);
+    if (image !== 'builtin') {
+      await manySites(warm);
+      await allSites(warm);
+    }
     await warm.stop();
   } finally {
     rmSync(cache, { recursive: true, force: true });

@@ -5,7 +5,6 @@ import type {
   AttachmentView,
   AttachRequest,
   Caller,
-  CommandProgress,
   Coordinator,
   Page,
   PageRequest,
@@ -24,11 +23,12 @@ import { fakeMaps } from './maps.fake.ts';
 import { fakeModules } from './modules.fake.ts';
 import { fakePast } from './past.fake.ts';
 import { fakePrograms } from './programs.fake.ts';
+import { fakeProgress } from './progress.fake.ts';
 import { RULES } from './rules.fake.ts';
 import { fakeSessions } from './sessions.fake.ts';
 import { fakeTasks } from './tasks.fake.ts';
 
-export interface FakeCoordinator extends Coordinator {
+export interface FakeCoordinator extends Coordinator, ReturnType<typeof fakeProgress> {
   readonly callers: Caller[];
   emit(type: ServiceEvent['type'], data?: Readonly<Record<string, unknown>>): void;
   /** Forgets events up to and with `sequence`. */
@@ -39,7 +39,6 @@ export interface FakeCoordinator extends Coordinator {
   /** The next attach throws or returns this. */
   failNext(failure: Fault | Error): void;
   isClosed(): boolean;
-  tellProgress(progress: CommandProgress): void;
 }
 
 const ADDRESS = '0xffffffff81a3c4d0';
@@ -105,7 +104,6 @@ export function createFakeCoordinator(): FakeCoordinator {
   let gate: Promise<void> | undefined;
   let failure: Fault | Error | undefined;
   let closed = false;
-  const progress = new Set<(progress: CommandProgress) => void>();
 
   const siteAnswer = (place: string): SiteAnswer => ({
     address: ADDRESS,
@@ -256,13 +254,7 @@ export function createFakeCoordinator(): FakeCoordinator {
     eventRange: log.range,
     eventsAfter: log.after,
     onEvent: log.on,
-    onProgress: (listener) => {
-      progress.add(listener);
-      return () => progress.delete(listener);
-    },
-    tellProgress(told) {
-      for (const listener of progress) listener(told);
-    },
+    ...fakeProgress(),
     onTextMutex: () => () => undefined,
     waitForKprobeOptimizer: async () => undefined,
     async close() {
