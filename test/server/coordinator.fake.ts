@@ -16,7 +16,7 @@ import type {
   SiteView,
 } from '../../src/coordinator/index.ts';
 import { fakeCalls, fakeWorkloads } from './calls.fake.ts';
-import { KERNELS, TEXT_MUTEX } from './coordinator.answers.ts';
+import { COST, KERNELS, PLAN_COST, TEXT_MUTEX } from './coordinator.answers.ts';
 import { fakeExplorations } from './explorations.fake.ts';
 import { fakeFaults } from './faults.fake.ts';
 import { fakeMaps } from './maps.fake.ts';
@@ -43,15 +43,6 @@ export interface FakeCoordinator extends Coordinator, ReturnType<typeof fakeProg
 
 const ADDRESS = '0xffffffff81a3c4d0';
 const TIME = '2026-01-01T00:00:00.000Z';
-const COST = { pokes: 1, batches: 1, syncRounds: 3, textMutexHeldUs: 41 } as const;
-const PLAN_COST = {
-  ...COST,
-  textMutexHeldUs: 0,
-  graces: { rcu: 0, rcu_tasks: 1, rcu_tasks_rude: 0, rcu_tasks_trace: 0, percpu_ref: 0 },
-  estimate: { milliseconds: null, figures: [{ published: 'long', source: 'a paper' }], note: 'An estimate.' },
-  later: { pokes: 1, batches: 1, syncRounds: 3 },
-} as const;
-
 function pageOf<T>(all: readonly T[], { limit, cursor }: PageRequest): Page<T> {
   const from = cursor === undefined ? 0 : Number(cursor);
   const nextCursor = from + limit < all.length ? String(from + limit) : null;
