@@ -140,7 +140,7 @@ async function besideReader<T>(
 
 async function allSites(service: Running): Promise<void> {
   const attaching = (): ReturnType<typeof post> =>
-    post(`${service.url}/v1/attachments`, { kind: 'kprobe_multi', target: { pattern: '*' } });
+    post(`${service.url}/v1/attachments`, { kind: 'ftrace', target: { pattern: '*' } });
   const { value: all, worstMs } = await besideReader(service, attaching);
   const path = `${service.url}/v1/attachments/${String(all.answer['id'])}`;
   const detached = await besideReader(service, async () => {
