@@ -69,6 +69,12 @@ export function addProgramCommands(program: Command, io: Io, finish: Finish): vo
         finish(await programs.load(at(o), file, o)),
       );
   addLoad(program);
+  clientCommand(program, 'trace-pipe', 'take out what your programs wrote with bpf_trace_printk')
+    .option('--wait <seconds>', 'for a first line', positive)
+    .option('--keep', 'leave them there')
+    .action(async (o: CommonOptions & { readonly wait?: number; readonly keep?: boolean }) =>
+      finish(await programs.tracePipe(at(o), o)),
+    );
   const group = program.command('program').description('BPF programs');
   addLoad(group);
   clientCommand(group, 'ls', 'programs').action(async (o: CommonOptions) => finish(await programs.ls(at(o))));

@@ -62,6 +62,7 @@ import type {
   TaskView,
   TextMutexView,
   TextView,
+  TracePipeLines,
   UnloadAnswer,
   WorkloadPage,
   WorkloadRequest,
@@ -184,6 +185,10 @@ export interface Client {
   mapRecords(id: string, query?: RecordsQuery): Promise<Answer<MapRecords>>;
   /** The same, and takes them out. */
   consumeMapRecords(id: string, query?: RecordsQuery): Promise<Answer<MapRecords>>;
+  /** What your programs traced; the lines stay there. */
+  tracePipe(query?: RecordsQuery): Promise<Answer<TracePipeLines>>;
+  /** The same, and they are gone. */
+  consumeTracePipe(query?: RecordsQuery): Promise<Answer<TracePipeLines>>;
   audit(): Promise<Answer<AuditView>>;
   textMutex(): Promise<Answer<TextMutexView>>;
   /** A file of the kernel, as the kernel prints it. */
@@ -269,6 +274,8 @@ function attachCall(body: AttachRequest, { idempotencyKey, ifMatch, allSites }: 
   return { method: 'POST', path, body, headers };
 }
 
+const tracePipePath = (query: RecordsQuery): string => withQuery('/v1/tracefs/trace_pipe', { ...query });
+
 /** Makes a client. Throws {@link AddressError} when `server` is no address; nothing is connected yet. */
 export function createClient(options: ClientOptions): Client {
   const { json, plain, stream } = createCaller(options);
@@ -301,6 +308,8 @@ export function createClient(options: ClientOptions): Client {
     task: (id) => get(`/v1/tasks/${part(id)}`),
     ...programCalls(json),
     ...mapCalls(json),
+    tracePipe: (query = {}) => json({ method: 'GET', path: tracePipePath(query) }),
+    consumeTracePipe: (query = {}) => json({ method: 'DELETE', path: tracePipePath(query) }),
     ...faultCalls(json),
     detach: (id) => json({ method: 'DELETE', path: `/v1/attachments/${part(id)}` }),
     explore: (exploration) => json({ method: 'POST', path: '/v1/explorations', body: exploration }),

@@ -12,6 +12,7 @@ import type { MapTurn } from './map-turn.ts';
 import { WRITE_MAPS } from './maps.ts';
 import { textOffsetOf } from './places.ts';
 import type { CallAnswer, Caller, CallRequest } from './service.ts';
+import { keepTraced } from './trace-pipe.ts';
 
 const MAX_INSTRUCTIONS = 50_000_000;
 const DEFAULT_INSTRUCTIONS = 10_000_000;
@@ -67,6 +68,7 @@ export class Calls {
       if (!died.ok) return died;
     }
     countCall(kernel, answer);
+    keepTraced(kernel, caller, outcome.value.traced);
     kernel.events.append('call', {
       client: caller.client,
       function: request.function,

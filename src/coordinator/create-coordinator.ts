@@ -34,6 +34,7 @@ import { SessionReaper } from './session-reaper.ts';
 import { solvePlan } from './solve.ts';
 import { listSymbols, oneSymbol } from './symbols.ts';
 import { taskCalls } from './tasks.ts';
+import { tracePipeCalls } from './trace-pipe.ts';
 import { force, startTransitionWorker } from './transitions.ts';
 import { Verifications } from './verifications.ts';
 import { setSysctl } from './views.ts';
@@ -185,12 +186,14 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     call: (caller, request) => calls.call(caller, request),
     ...explorationCalls(explorations),
     ...workloadCalls(workloads),
+    ...tracePipeCalls(kernel),
     callTotals: () => kernel.counters.totals(),
     ...faultCalls(kernel),
     waitForKprobeOptimizer: () => waitForKprobeOptimizer(kernel),
     close: async () => {
       kernel.faults?.clear();
       for (const stop of stopWorkers) stop();
+      kernel.traces.close();
       await explorations.close();
       await waitForKprobeOptimizer(kernel);
       await kernel.mutex.run({ client: 'service', what: 'drain' }, () => undefined);

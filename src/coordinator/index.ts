@@ -15,4 +15,5 @@ export * from './service-faults.ts';
 export * from './service-maps.ts';
 export * from './service-programs.ts';
 export * from './service-tasks.ts';
+export * from './service-trace-pipe.ts';
 export * from './service-workloads.ts';

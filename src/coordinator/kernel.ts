@@ -42,6 +42,7 @@ import { HitCounters } from './hit-counters.ts';
 import { beginCommand, progressTeller } from './running-command.ts';
 import type { Caller, ServiceEvent, TextMutexListener } from './service.ts';
 import { type Leases, NO_LEASES } from './sessions.ts';
+import { TracePipe } from './trace-pipe.ts';
 
 /** No simulated CPU runs yet, so a sync round has nobody to wait for; it is counted all the same. */
 const NO_CPUS: PokeMachine = { syncCores: () => undefined };
@@ -89,6 +90,7 @@ export class Kernel {
   readonly progressListeners = new Set<(progress: CommandProgress) => void>();
   readonly events: EventLog;
   readonly counters = new HitCounters();
+  readonly traces = new TracePipe();
   readonly clock: CommandClock;
   /** For what no command makes. */
   readonly newId: (prefix: string) => string;

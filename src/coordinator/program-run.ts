@@ -60,6 +60,8 @@ export interface ProgramRunDone {
   readonly answer: ProgramRunAnswer;
   /** What it wrote to maps. */
   readonly writes: readonly RunWrite[];
+  /** What it wrote with bpf_trace_printk, and bpf_ktime_get_ns then. */
+  readonly traced: readonly { readonly text: string; readonly timeNs: bigint }[];
 }
 
 /** Where the input is: an address of the direct map. */
@@ -79,32 +81,39 @@ function prepared({ bytecode, stackDepths, maps }: RunnableProgram): PreparedBpf
   return made.value;
 }
 
+const ktimeNs = (): bigint => BigInt(Math.round(systemClock.monotonicUs() * 1000));
+
 /** Everything around a run: maps in memory, helpers over them, the lines that they trace. */
 interface World {
   readonly space: AddressSpace;
   readonly maps: readonly MapInSpace[];
   readonly helpers: HelperRegistry;
   readonly log: string[];
+  readonly traced: { readonly text: string; readonly timeNs: bigint }[];
 }
 
 function worldOf(run: ProgramRun): World {
   const space = new AddressSpace();
   const maps = run.contents.map((map) => mapIntoSpace(space, map));
-  const log: string[] = [];
+  const [log, traced]: [string[], { readonly text: string; readonly timeNs: bigint }[]] = [[], []];
   const context: Omit<HelperContext, 'memory'> = {
     maps: maps.map(({ mapped }) => mapped),
     cpu: 0,
     task: TASK,
-    now: () => BigInt(Math.round(systemClock.monotonicUs() * 1000)),
+    now: ktimeNs,
     random: () => systemPrng.u32(),
-    trace: (line) => log.length < LOG_MAX && log.push(line),
+    trace: (line, text) => {
+      if (log.length >= LOG_MAX) return;
+      log.push(line);
+      traced.push({ text, timeNs: ktimeNs() });
+    },
     cookie: () => 0n,
     stack: () => [],
     symbol: () => undefined,
   };
   const built = helpersIn(context);
   const helpers = { byId: (id: number) => (run.isRaw && id === UNWIND.id ? UNWIND : built.byId(id)) };
-  return { space, maps, helpers, log };
+  return { space, maps, helpers, log, traced };
 }
 
 /** Lines that an answer has at most. */
@@ -204,5 +213,5 @@ export function runProgramHere(run: ProgramRun): ProgramRunDone {
   const world = worldOf(run);
   const outcome = run.via === 'interpreter' ? interpreted(run, world, memory) : asMachineCode(run, world, memory);
   const writes = outcome.kind === 'returned' ? world.maps.flatMap(writesOf) : [];
-  return { answer: answerOf(run, outcome, memory, world.log), writes };
+  return { answer: answerOf(run, outcome, memory, world.log), writes, traced: world.traced };
 }

@@ -21,7 +21,7 @@ export class ProgramRuns {
       waitingMax: WAITING_MAX,
       timedOut: ({ via, input }) => {
         const common = { returnValue: null, instructions: 0, output: input, via, log: [], fault: null } as const;
-        return { answer: { ...common, exceeded: 'maxMs' }, writes: [] };
+        return { answer: { ...common, exceeded: 'maxMs' }, writes: [], traced: [] };
       },
       busy: (detail) => refuse(RUNS_BUSY, { detail }),
       does: 'runs programs',

@@ -172,10 +172,14 @@ export function programCalls(kernel: Kernel, { runs, verifications, turn }: Prog
         const run = programRun(kernel, program.value, request);
         const ran = await runs.run(run, capped(request.maxMs, MILLISECONDS));
         if (!ran.ok) return ran;
-        const { answer, writes } = ran.value;
-        if (writes.length === 0) return ok(answer);
-        const kept = await kernel.execute(WRITE_MAPS, caller, { writes });
-        return kept.ok ? ok(answer) : kept;
+        const { answer, writes, traced } = ran.value;
+        const kept = writes.length === 0 ? ok(null) : await kernel.execute(WRITE_MAPS, caller, { writes });
+        if (!kept.ok) return kept;
+        kernel.traces.append(
+          caller.tenant,
+          traced.map((each) => ({ ...each, attachment: undefined, program: id, cpu: 0 })),
+        );
+        return ok(answer);
       };
       return program.value.maps.length === 0 ? run() : turn.run(run);
     },

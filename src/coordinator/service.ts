@@ -17,6 +17,7 @@ import type { ProgramCalls } from './service-programs.ts';
 import type { BlameView, ImageView, PokeView, SiteView, SymbolView, TextView } from './service-reads.ts';
 import type { SessionCalls } from './service-sessions.ts';
 import type { LivepatchView, TaskCalls } from './service-tasks.ts';
+import type { TracePipeCalls } from './service-trace-pipe.ts';
 import type { WorkloadCalls } from './service-workloads.ts';
 
 export { type GracePeriod, OWNER_KINDS, type OwnerKind, type Strictness } from '../registry/index.ts';
@@ -295,7 +296,8 @@ export interface Coordinator
     ExplorationCalls,
     ModuleCalls,
     FaultCalls,
-    WorkloadCalls {
+    WorkloadCalls,
+    TracePipeCalls {
   /** The same as it was right after the change that this event belongs to. Needs a journal. */
   readsAt(sequence: number): Promise<Result<ReadCalls>>;
   /** Who changed these bytes, when, and what they hide. */

@@ -16,6 +16,7 @@ import { pageOf } from './paging.ts';
 import { textOffsetOf } from './places.ts';
 import type { Caller, Page, PageRequest } from './service.ts';
 import type { WorkloadCalls, WorkloadRequest, WorkloadView } from './service-workloads.ts';
+import { keepTraced } from './trace-pipe.ts';
 import { WORKLOAD_NOT_YOURS, WORKLOAD_QUOTA, WORKLOAD_UNKNOWN } from './workload-rules.ts';
 
 const RUNNING_MAX = 2;
@@ -43,6 +44,7 @@ const NO_REPORT: WorkloadReport = {
   ended: {},
   fired: [],
   misses: [],
+  traced: [],
 };
 
 interface Entry {
@@ -157,6 +159,7 @@ export class Workloads {
     entry.misses += report.misses.reduce((sum, { count }) => sum + count, 0);
     counters.countMany(report, (id) => state.attachments.get(id)?.kind);
     counters.prune((id) => state.attachments.has(id));
+    keepTraced(this.#kernel, entry.caller, report.traced);
     if (report.wrong !== undefined && entry.firstWrong === null) {
       entry.firstWrong = `${entry.functions[report.wrong.call]}: ${report.wrong.detail}`;
       this.#tell(entry, 'wrong');

@@ -63,6 +63,15 @@ export interface MissRecord {
   readonly reason: MissReason;
 }
 
+export interface TracedLine {
+  readonly text: string;
+  /** Of the program; undefined when no attachment ran it. */
+  readonly attachment: string | undefined;
+  readonly cpu: number;
+  /** bpf_ktime_get_ns at that moment. */
+  readonly timeNs: bigint;
+}
+
 export type CallEnd =
   | { readonly kind: 'returned'; readonly value: bigint }
   | { readonly kind: 'fault'; readonly fault: CallFault }
@@ -87,8 +96,10 @@ export interface CallOutcome {
   readonly misses: readonly MissRecord[];
   /** rax … r15, rip, rflags, gs_base when the call ended. */
   readonly registers: Readonly<Record<string, bigint>>;
-  /** Lines of the kernel's log. */
+  /** Lines of the kernel's log, and what programs traced. */
   readonly log: readonly string[];
+  /** What programs wrote with bpf_trace_printk and bpf_trace_vprintk. */
+  readonly traced: readonly TracedLine[];
   /** By position of the argument. */
   readonly buffers: readonly { readonly arg: number; readonly address: bigint; readonly bytes: Uint8Array }[];
   /** What counting code counted in memory, by attachment; only where that is not 0. */

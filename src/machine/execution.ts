@@ -1,6 +1,6 @@
 import { invariant } from '../base/index.ts';
 import type { MappedMap } from '../jit/index.ts';
-import type { FiredRecord, MissReason, MissRecord } from './call-types.ts';
+import type { FiredRecord, MissReason, MissRecord, TracedLine } from './call-types.ts';
 import type { Guest } from './guest.ts';
 import { PT_REGS, PT_REGS_ARGUMENTS } from './layout.ts';
 import type { RuntimeIndex } from './runtime-index.ts';
@@ -60,6 +60,9 @@ export interface RunningKprobe {
 
 type Open = { -readonly [K in keyof FiredRecord]: FiredRecord[K] };
 
+/** Lines that programs may trace in one call. */
+const TRACED_MAX = 1_000;
+
 /** One task on one CPU while it runs one call: what fired, what was missed, and the stacks that Linux keeps in the task. */
 export class Execution {
   readonly guest: Guest;
@@ -67,6 +70,7 @@ export class Execution {
   index: RuntimeIndex;
   readonly misses: MissRecord[] = [];
   readonly log: string[] = [];
+  readonly traced: TracedLine[] = [];
   readonly #fired: Open[] = [];
   /** Handlers that wait for a function they called, outermost first. */
   readonly waiting: Handler[] = [];
@@ -118,6 +122,15 @@ export class Execution {
     invariant(open !== undefined, 'a record that was made');
     if (more.returnValue !== undefined) open.returnValue = more.returnValue;
     if (more.instructions !== undefined) open.instructions = more.instructions;
+  }
+
+  /** bpf_trace_printk of the program that runs. */
+  trace(line: string, text: string): void {
+    if (this.traced.length >= TRACED_MAX) return;
+    const record = this.programs.at(-1)?.record;
+    const attachment = record === undefined ? undefined : this.#fired[record]?.attachment;
+    this.traced.push({ text, attachment, cpu: this.guest.cpu.number, timeNs: this.bpf.now() });
+    this.log.push(line);
   }
 
   miss(attachment: string, reason: MissReason): void {

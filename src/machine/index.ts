@@ -10,6 +10,7 @@ export type {
   MissReason,
   MissRecord,
   ModuleMemory,
+  TracedLine,
 } from './call-types.ts';
 export { CPU_COUNT, CPU_COUNT_MAX } from './layout.ts';
 export { Machine } from './machine.ts';

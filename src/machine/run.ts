@@ -244,7 +244,7 @@ export class Run {
   }
 
   outcome(): CallOutcome {
-    const { guest, index, fired, misses, log, executed, ftraceDiedAt } = this.#x;
+    const { guest, index, fired, misses, log, traced, executed, ftraceDiedAt } = this.#x;
     const registers: Record<string, bigint> = Object.fromEntries(REPORTED.map((name) => [name, guest.get(name)]));
     registers['rflags'] = guest.flags;
     return {
@@ -254,6 +254,7 @@ export class Run {
       misses,
       registers,
       log,
+      traced,
       buffers: this.#buffers.map(({ arg, address, length }) => ({
         arg,
         address,

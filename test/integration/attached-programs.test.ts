@@ -14,9 +14,22 @@ import {
   type Problem,
   type ProgramView,
   type SymbolView,
+  type TracePipeLines,
 } from '../../src/coordinator/index.ts';
 import { createLogger, type RunningService, startService } from '../../src/server/index.ts';
-import { addImm, call, EXIT, insn, load64, mapValue, mov, movImm, program, store64 } from '../support/bpf-code.ts';
+import {
+  addImm,
+  call,
+  EXIT,
+  insn,
+  load64,
+  mapValue,
+  mov,
+  movImm,
+  program,
+  store64,
+  storeImm,
+} from '../support/bpf-code.ts';
 import { builtinImage } from '../support/images.ts';
 
 let service: RunningService;
@@ -262,3 +275,45 @@ describe('programs on a program', () => {
 function add100(register: number): string {
   return addImm(register, 100);
 }
+
+describe('trace_pipe', () => {
+  /** bpf_trace_printk("hi %d", 6, argument) */
+  const prints = program(
+    storeImm(10, -8, 0x25206968),
+    storeImm(10, -4, 0x64),
+    mov(1, 10),
+    addImm(1, -8),
+    movImm(2, 6),
+    movImm(3, 7),
+    call(6),
+    movImm(0, 0),
+    EXIT,
+  );
+  const taken = async (query = ''): Promise<TracePipeLines> =>
+    (await ask<TracePipeLines>('DELETE', `/v1/tracefs/trace_pipe${query}`)).body;
+
+  it('has what an attached program prints in calls and a workload, and a program in a run', async () => {
+    const { id: kprobe } = await made<ProgramView>('/v1/programs', {
+      type: 'kprobe',
+      bytecode: prints,
+    });
+    const id = await attach({ kind: 'kprobe', target: F, program: kprobe });
+    const waiting = taken('?waitMs=20000');
+    const answer = await called(F, 48, 36);
+    assert.deepEqual(answer.log, ['swapper/0-0 [000] bpf_trace_printk: hi 7']);
+    const [line, ...more] = (await waiting).lines;
+    assert.deepEqual([line?.text, line?.attachment, line?.program, more], ['hi 7', id, null, []]);
+    assert.match(line?.line ?? '', /^ {10}<idle>-0 {7}\[000\] \.{5} +\d+\.\d{6}: bpf_trace_printk: hi 7$/);
+    await ask('POST', `/v1/programs/${kprobe}/runs`, { input: '00'.repeat(168) });
+    const ran = await ask<TracePipeLines>('GET', '/v1/tracefs/trace_pipe');
+    assert.deepEqual(
+      ran.body.lines.map(({ text, attachment, program: of }) => [text, attachment, of]),
+      [['hi 7', null, kprobe]],
+    );
+    assert.equal((await taken()).lines.length, 1, 'reading leaves it there');
+    const load = { calls: [{ function: F, args: [48, 36] }], seconds: 1, callsPerSecond: 20 };
+    assert.equal((await ask('POST', '/v1/workloads', load)).status, 201);
+    assert.equal((await taken('?waitMs=20000')).lines[0]?.attachment, id);
+    await detach(id);
+  });
+});

@@ -157,6 +157,7 @@ describe('canary: a call that fires a wrong set is found', () => {
     misses: [],
     registers: {},
     log: [],
+    traced: [],
     buffers: [],
     counted: [],
     mapWrites: [],

@@ -19,7 +19,7 @@ import { fakeCalls, fakeWorkloads } from './calls.fake.ts';
 import { COST, KERNELS, PLAN_COST, TEXT_MUTEX } from './coordinator.answers.ts';
 import { fakeExplorations } from './explorations.fake.ts';
 import { fakeFaults } from './faults.fake.ts';
-import { fakeMaps } from './maps.fake.ts';
+import { fakeMaps, fakeTracePipe } from './maps.fake.ts';
 import { fakeModules } from './modules.fake.ts';
 import { fakePast } from './past.fake.ts';
 import { fakePrograms } from './programs.fake.ts';
@@ -230,6 +230,7 @@ export function createFakeCoordinator(): FakeCoordinator {
     ...fakePrograms(callers),
     ...fakeExplorations(callers),
     ...fakeMaps(callers),
+    ...fakeTracePipe(callers),
     ...fakeModules(callers),
     ...fakeFaults(callers),
     async detach(caller, id) {

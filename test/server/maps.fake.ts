@@ -1,7 +1,15 @@
 /** BPF maps of the coordinator for tests of the edge. */
 import { err, ok } from '../../src/base/index.ts';
-import type { Caller, Coordinator, MapCalls, MapEntryView, MapView } from '../../src/coordinator/index.ts';
+import type {
+  Caller,
+  Coordinator,
+  MapCalls,
+  MapEntryView,
+  MapView,
+  TracePipeCalls,
+} from '../../src/coordinator/index.ts';
 
+type TracePipe = Pick<Coordinator, keyof TracePipeCalls>;
 type Maps = Pick<Coordinator, keyof MapCalls>;
 
 export function fakeMaps(callers: Caller[]): Maps {
@@ -55,4 +63,20 @@ export function fakeMaps(callers: Caller[]): Maps {
     consumeMapRecords: async (_caller, id) =>
       whenFound(id, { records: [{ position: '0', cpu: null, bytes: '01' }], lost: 0, available: 0 }),
   };
+}
+
+export function fakeTracePipe(callers: Caller[]): TracePipe {
+  const line = {
+    line: '…: bpf_trace_printk: hello',
+    text: 'hello',
+    cpu: 0,
+    timeNs: '1',
+    attachment: null,
+    program: null,
+  };
+  const read = async (caller: Caller) => {
+    callers.push(caller);
+    return ok({ lines: [line], lost: 0, available: 0 });
+  };
+  return { tracePipe: read, consumeTracePipe: read };
 }

@@ -1,7 +1,7 @@
 /** Commands about BPF programs. */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import type { ProgramList, ProgramListingView, ProgramPage, ProgramView } from '../../client/index.ts';
+import type { ProgramList, ProgramListingView, ProgramPage, ProgramView, TracePipeLines } from '../../client/index.ts';
 import type { Context } from '../context.ts';
 import type { ExitCode } from '../io.ts';
 import { UsageError } from '../usage.ts';
@@ -53,3 +53,14 @@ export async function dump({ client, show }: Context, id: string, view: 'xlated'
 
 export const unload = async ({ client, show }: Context, id: string): Promise<ExitCode> =>
   show(await client.unloadProgram(id), line);
+
+const traceText = ({ lines, lost }: TracePipeLines): string =>
+  (lost === 0 ? '' : `[LOST ${lost} EVENTS]\n`).concat(...lines.map(({ line }) => `${line}\n`));
+
+export async function tracePipe(
+  { client, show }: Context,
+  { wait = 0, keep = false }: { readonly wait?: number; readonly keep?: boolean },
+): Promise<ExitCode> {
+  const query = { waitMs: wait * 1000, max: 1000 };
+  return show(await (keep ? client.tracePipe(query) : client.consumeTracePipe(query)), traceText);
+}

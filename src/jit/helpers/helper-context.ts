@@ -37,8 +37,8 @@ export interface HelperContext {
   readonly now: () => bigint;
   /** 32 bits. */
   readonly random: () => number;
-  /** A line of the trace log. */
-  readonly trace: (line: string) => void;
+  /** A line of the trace log, and what of it the program wrote. */
+  readonly trace: (line: string, text: string) => void;
   /** What bpf_get_attach_cookie answers. */
   readonly cookie: () => bigint;
   /** Return addresses of the traced function and its callers, innermost first, the function itself in front. */

@@ -14,9 +14,8 @@ function trace(context: HelperContext, text: string | undefined): bigint {
   if (text === undefined) return failed('EINVAL');
   const kept = text.slice(0, TEXT_MAX - 1);
   const { task, cpu } = context;
-  context.trace(
-    `${task.comm}-${task.pid} [${String(cpu).padStart(3, '0')}] bpf_trace_printk: ${kept.replace(/\n$/, '')}`,
-  );
+  const shown = kept.replace(/\n$/, '');
+  context.trace(`${task.comm}-${task.pid} [${String(cpu).padStart(3, '0')}] bpf_trace_printk: ${shown}`, shown);
   return BigInt(kept.length);
 }
 

@@ -68,7 +68,7 @@ function contextOf(x: Execution): HelperContext {
     task: { pid: 0, tgid: 0, uid: 0, gid: 0, comm: `swapper/${cpu}`, address: taskStart(cpu) },
     now: bpf.now,
     random: bpf.random,
-    trace: (line) => x.log.length < LOG_MAX && x.log.push(line),
+    trace: (line, text) => x.trace(line, text),
     cookie: () => {
       const running = x.programs.at(-1);
       return running?.runCtx === undefined ? 0n : guest.read64(running.runCtx);
@@ -77,9 +77,6 @@ function contextOf(x: Execution): HelperContext {
     symbol: () => undefined,
   };
 }
-
-/** Lines that an answer has at most. */
-const LOG_MAX = 1_000;
 
 function asGuestFault(error: unknown): unknown {
   return error instanceof HelperFault ? new GuestFault(error.address, error.access) : error;

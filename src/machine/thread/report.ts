@@ -1,3 +1,4 @@
+import type { TracedLine } from '../call-types.ts';
 import type { FinishedCall, Workload } from '../workload/workload.ts';
 import type { WorkloadReport } from './workload-protocol.ts';
 
@@ -5,12 +6,16 @@ const add = (counts: Map<string, number>, key: string, amount = 1): void => {
   counts.set(key, (counts.get(key) ?? 0) + amount);
 };
 
+/** Lines of programs in one report; more than that in a fifth of a second nobody reads. */
+const TRACED_MAX = 1_000;
+
 /** Sums up finished calls until somebody wants to know. */
 export class Reporter {
   #ended = new Map<string, number>();
   #hits = new Map<string, number>();
   #instructions = new Map<string, number>();
   #misses = new Map<string, Map<string, number>>();
+  #traced: TracedLine[] = [];
   #wrong: WorkloadReport['wrong'];
   #ftraceDiedAt: number | undefined;
 
@@ -25,6 +30,7 @@ export class Reporter {
       this.#misses.set(attachment, reasons);
       add(reasons, reason);
     }
+    this.#traced.push(...outcome.traced.slice(0, Math.max(0, TRACED_MAX - this.#traced.length)));
     if (wrong !== undefined) this.#wrong ??= { call, detail: wrong };
     this.#ftraceDiedAt ??= outcome.ftraceDiedAt;
   }
@@ -44,6 +50,7 @@ export class Reporter {
       misses: [...this.#misses].flatMap(([attachment, reasons]) =>
         [...reasons].map(([reason, count]) => ({ attachment, reason, count })),
       ),
+      traced: this.#traced,
       ...(this.#wrong === undefined ? {} : { wrong: this.#wrong }),
       ...(this.#ftraceDiedAt === undefined ? {} : { ftraceDiedAt: this.#ftraceDiedAt }),
     };
@@ -51,6 +58,7 @@ export class Reporter {
     this.#hits = new Map();
     this.#instructions = new Map();
     this.#misses = new Map();
+    this.#traced = [];
     this.#ftraceDiedAt = undefined;
     return report;
   }

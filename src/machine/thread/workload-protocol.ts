@@ -1,4 +1,4 @@
-import type { MachineCall, MachineState } from '../call-types.ts';
+import type { MachineCall, MachineState, TracedLine } from '../call-types.ts';
 import type { WorkloadCounts } from '../workload/workload.ts';
 import type { ThreadStart } from './protocol.ts';
 
@@ -21,6 +21,7 @@ export interface WorkloadReport {
   readonly ended: Readonly<Record<string, number>>;
   readonly fired: readonly { readonly attachment: string; readonly hits: number; readonly instructions: number }[];
   readonly misses: readonly { readonly attachment: string; readonly reason: string; readonly count: number }[];
+  readonly traced: readonly TracedLine[];
   /** Of the first call that was not as it has to be. */
   readonly wrong?: { readonly call: number; readonly detail: string };
   readonly ftraceDiedAt?: number;
