@@ -8,13 +8,15 @@ test('a thread that gives way is behind the others of its process', {
   skip: process.platform !== 'linux',
 }, async () => {
   const before = getPriority();
+  const [loader, module] = [import.meta.resolve('tsx/esm/api'), new URL('./worker.ts', import.meta.url).href].map(
+    (each) => JSON.stringify(each),
+  );
   const source = `
-    const { parentPort } = require('node:worker_threads');
-    const { readlinkSync } = require('node:fs');
-    const { getPriority } = require('node:os');
-    import(${JSON.stringify(import.meta.resolve('tsx/esm/api'))}).then(async (tsx) => {
+    import(${loader}).then(async (tsx) => {
       tsx.register();
-      const { giveWay } = await import(${JSON.stringify(new URL('./worker.ts', import.meta.url).href)});
+      const [{ giveWay }, { parentPort }, { readlinkSync }, { getPriority }] = await Promise.all(
+        [${module}, 'node:worker_threads', 'node:fs', 'node:os'].map((name) => import(name)),
+      );
       giveWay();
       parentPort.postMessage(getPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1))));
     });`;

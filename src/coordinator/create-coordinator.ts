@@ -134,6 +134,14 @@ async function readsAt(durable: DurableKernel | undefined, sequence: number): Pr
 /** Ties image, registry and textpoke together behind the one interface that the edge serves. */
 export const createCoordinator = (options: KernelOptions): Coordinator => coordinatorOf(new Kernel(options));
 
+/** What works beside commands; each ends by a call. */
+const startWorkers = (kernel: Kernel, reaper: SessionReaper): readonly (() => void)[] => [
+  startTransitionWorker(kernel),
+  startOptimizer(kernel),
+  () => reaper.stop(),
+  () => kernel.traces.close(),
+];
+
 /** The same over a kernel that has a journal; `durable` writes the last snapshot when the coordinator closes. */
 export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordinator {
   const { events } = kernel;
@@ -143,7 +151,7 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
   const workloads = new Workloads(kernel, states);
   const explorations = new Explorations(kernel);
   const reaper = new SessionReaper(kernel);
-  const stopWorkers = [startTransitionWorker(kernel), startOptimizer(kernel), () => reaper.stop()];
+  const stopWorkers = startWorkers(kernel, reaper);
   const runs = new ProgramRuns(kernel.clock);
   const verifications = new Verifications(kernel.clock, () => kernelBtf(kernel.world.image)?.bytes);
   return {
@@ -193,7 +201,6 @@ export function coordinatorOf(kernel: Kernel, durable?: DurableKernel): Coordina
     close: async () => {
       kernel.faults?.clear();
       for (const stop of stopWorkers) stop();
-      kernel.traces.close();
       await explorations.close();
       await waitForKprobeOptimizer(kernel);
       await kernel.mutex.run({ client: 'service', what: 'drain' }, () => undefined);
