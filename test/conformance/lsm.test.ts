@@ -14,6 +14,7 @@ const REFUSED = [
   ['vfs_read', 'EINVAL', 'bpf.lsm.not-a-hook'],
   ['no_such_function', 'ENOENT', 'bpf.target.no-symbol'],
   ['bpf_lsm_getprocattr', 'EINVAL', 'bpf.lsm.hook-disabled'],
+  ['bpf_lsm_xfrm_decode_session', 'EINVAL', 'bpf.lsm.hook-disabled'],
 ] as const;
 
 for (const name of [RECORDED_6_1, RECORDED_6_12]) {
@@ -25,6 +26,13 @@ for (const name of [RECORDED_6_1, RECORDED_6_12]) {
       assert.ok(!refused.ok, target);
       assert.deepEqual([refused.fault.errno, refused.fault.rule], [errno, rule], target);
     }
+    const verdict = await coordinator.attach(
+      caller(),
+      { kind: 'lsm', target: 'bpf_lsm_xfrm_state_pol_flow_match' },
+      {},
+    );
+    assert.ok(verdict.ok, 'it answers yes or no, which programs may');
+    assert.ok((await coordinator.detach(caller(), verdict.value.id)).ok);
     const granted = await coordinator.attach(caller(), { kind: 'lsm', target: 'bpf_lsm_file_open' }, {});
     assert.ok(granted.ok);
     assert.equal(granted.value.sites?.[0]?.mechanism, 'ftrace-direct');

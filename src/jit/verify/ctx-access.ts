@@ -32,8 +32,8 @@ const BOOL_HOOKS: ReadonlySet<string> = new Set([
   'bpf_lsm_inode_xattr_skipcap',
 ]);
 
-/** Hooks that programs may not be for, since nothing good comes of what they would answer (bpf_lsm_disabled_hooks, 6.12). */
-const DISABLED_HOOKS: ReadonlySet<string> = new Set(
+/** Hooks that programs may not be for, since nothing good comes of what they would answer (bpf_lsm_disabled_hooks, 6.12.117; 6.1.192 has no getselfattr). */
+export const DISABLED_HOOKS: ReadonlySet<string> = new Set(
   `vm_enough_memory inode_need_killpriv inode_getsecurity inode_listsecurity inode_copy_up_xattr getselfattr getprocattr setprocattr
    key_getsecurity audit_rule_match xfrm_decode_session ismaclabel`
     .split(/\s+/)

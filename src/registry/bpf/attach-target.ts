@@ -4,6 +4,7 @@
  */
 import { err, ok, type Result } from '../../base/index.ts';
 import { type FunctionPrototype, moduleAt } from '../../image/index.ts';
+import { DISABLED_HOOKS } from '../../jit/index.ts';
 import {
   FMOD_RET_ID_SETS,
   LARGE_RETURN_REFUSED,
@@ -236,24 +237,6 @@ function checkTarget(world: World, place: Place, program: BpfProgramKind): Resul
   });
 }
 
-/** Hooks that BPF must not answer (bpf_lsm_disabled_hooks, 6.12; 6.1 has the same but getselfattr). */
-const LSM_DISABLED = new Set(
-  [
-    'vm_enough_memory',
-    'inode_need_killpriv',
-    'inode_getsecurity',
-    'inode_listsecurity',
-    'inode_copy_up_xattr',
-    'getselfattr',
-    'getprocattr',
-    'setprocattr',
-    'key_getsecurity',
-    'audit_rule_match',
-    'xfrm_state_pol_flow_match',
-    'ismaclabel',
-  ].map((hook) => `bpf_lsm_${hook}`),
-);
-
 /** The function of an LSM hook, and whether the hook returns anything. */
 export function checkLsmHook(
   world: World,
@@ -265,9 +248,9 @@ export function checkLsmHook(
   const { name } = target.value;
   if (!name.startsWith('bpf_lsm_'))
     return err(refuse(BPF_LSM_NOT_A_HOOK, { detail: `${name} is not the function of an LSM hook.`, place: name }));
-  if (LSM_DISABLED.has(name) && world.fact(LSM_HOOKS_DISABLED) === UNKNOWN)
+  if (DISABLED_HOOKS.has(name) && world.fact(LSM_HOOKS_DISABLED) === UNKNOWN)
     return err(unsettled(LSM_HOOKS_DISABLED, { detail: `${name} returns more than a verdict.`, place: name }));
-  if (LSM_DISABLED.has(name))
+  if (DISABLED_HOOKS.has(name))
     return err(refuse(BPF_LSM_DISABLED, { detail: `BPF must not answer the hook of ${name}.`, place: name }));
   const maySleep = sleepable ? isSleepableHook(world, name) : true;
   if (maySleep === UNKNOWN)

@@ -121,7 +121,7 @@ export const LSM_HOOKS_DISABLED: KernelFact<boolean | Unknown> = {
       is: UNKNOWN,
       source: 'the list came with 6.12 and went to stable branches; 5.15-stable was not read',
     },
-    { since: '6.1', is: true, source: 'bpf_lsm_disabled_hooks of 6.1.192' },
+    { since: '6.1', is: true, source: 'bpf_lsm_disabled_hooks of 6.1.192: as 6.12.117 but for getselfattr' },
     { since: '6.6', is: UNKNOWN, source: '6.6-stable was not read' },
     { since: '6.12', is: true, source: 'bpf_lsm_disabled_hooks of 6.12.117' },
   ],
