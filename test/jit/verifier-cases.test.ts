@@ -282,6 +282,40 @@ const CASES: readonly Case[] = [
     refused: ['EACCES', 'BPF_ATOMIC stores into R1 ctx is not allowed'],
   },
   {
+    what: 'the last byte of a value by its address',
+    source: 'lddw map_value %r1, 0x2f00000002\nstb [%r1], 4\nmov %r0, 0\nexit',
+  },
+  {
+    what: 'an address behind a value',
+    source: 'lddw map_value %r1, 0x3000000002\nmov %r0, 0\nexit',
+    refused: ['EINVAL', 'invalid access to map value pointer, value_size=48 off=48'],
+  },
+  {
+    what: 'an address that wraps around to the value',
+    source: 'mov %r0, 1\nlddw map_value %r1, 0xffffffff00000002\nstxdw [%r1+4], %r0\nexit',
+    refused: ['EINVAL', 'direct value offset of 4294967295 is not allowed'],
+  },
+  {
+    what: 'the address of a value among several',
+    source: 'lddw map_value %r1, 6\nmov %r0, 0\nexit',
+    refused: ['ENOTSUPP', 'invalid access to map value pointer, value_size=48 off=0'],
+  },
+  {
+    what: 'the address of a value in a hash table',
+    source: 'lddw map_value %r1, 0\nmov %r0, 0\nexit',
+    refused: ['EINVAL', 'no direct value access support for this map type'],
+  },
+  {
+    what: 'a map with an offset',
+    source: 'lddw map_fd %r1, 0x100000002\nmov %r0, 0\nexit',
+    refused: ['EINVAL', 'unrecognized bpf_ld_imm64 insn'],
+  },
+  {
+    what: 'a map that is not there where no path leads to',
+    source: 'mov %r0, 0\njeq %r0, 0, out\nlddw map_fd %r1, 77\nout: exit',
+    refused: ['EBADF', 'fd 77 is not pointing to valid bpf_map'],
+  },
+  {
     what: 'a fentry program that returns 1',
     source: 'mov %r0, 1\nexit',
     type: 'fentry',
@@ -307,7 +341,7 @@ describe('the verifier decides as Linux 6.12 does', () => {
     }
   });
 
-  it('has a map for every number that the cases name', () => assert.equal(TEST_MAPS.length, 6));
+  it('has a map for every number that the cases name', () => assert.equal(TEST_MAPS.length, 7));
 });
 
 describe('the log', () => {

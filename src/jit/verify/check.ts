@@ -1,3 +1,4 @@
+import { invariant } from '../../base/index.ts';
 import { type Insn, immediate64, SECOND_SLOT } from '../bpf/index.ts';
 import { checkAlu, checkBounds } from './alu.ts';
 import { callFunction, returnToCaller, subprogAt } from './calls.ts';
@@ -82,7 +83,7 @@ function atomic(env: Env, { op, width, isFetch }: Of<'atomic'>, slot: number): v
   checkMemory(env, { ...access, isWrite: true });
 }
 
-/** check_ld_imm: a number, a map, its value, or a function of the program. */
+/** check_ld_imm: a number, a map, its value, or a function of the program; what they name is there (`checkImmediates`). */
 function loadImmediate(env: Env, { is }: Of<'ld-imm64'>, slot: number): void {
   const dst = env.code.dst[slot] as number;
   env.writeReg(dst);
@@ -99,8 +100,7 @@ function loadImmediate(env: Env, { is }: Of<'ld-imm64'>, slot: number): void {
   }
   const source = env.code.src[slot] as number;
   const map = env.request.map(source, env.code.imm[slot] as number);
-  if (is === 'btf-id') env.reject('EINVAL', `ldimm64 insn specifies invalid btf_id ${env.code.imm[slot]}.`);
-  if (map === undefined) env.reject('EBADF', `fd ${env.code.imm[slot]} is not pointing to valid bpf_map`);
+  invariant(map !== undefined, 'checkImmediates has found the map');
   const isValue = is === 'map-value' || is === 'map-index-value';
   const reg = newReg(isValue ? 'map_value' : 'map_ptr');
   reg.map = map;

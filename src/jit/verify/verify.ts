@@ -4,6 +4,7 @@ import { checkControlFlow } from './cfg.ts';
 import { checkPaths } from './check.ts';
 import { checkHook } from './ctx-access.ts';
 import { Env, LIMIT_INSNS, Rejected } from './env.ts';
+import { checkImmediates } from './immediates.ts';
 import { registersLive } from './liveness.ts';
 import { checkMaxStackDepth, findTailCalls } from './max-stack.ts';
 import { newReg, unknownScalar } from './reg.ts';
@@ -80,6 +81,7 @@ function run(request: VerifyRequest): Result<Verification, Refusal> {
     if (env.log.level > 0 && request.functions.length > 1)
       for (const [index, { start }] of request.functions.entries()) env.log.say(`func#${index} @${start}\n`);
     checkHook(env);
+    checkImmediates(env);
     findTailCalls(env);
     checkControlFlow(env);
     env.liveBefore = registersLive(env);

@@ -38,6 +38,7 @@ export const TEST_MAPS: readonly MapSpec[] = [
   map('map_ringbuf', 'ringbuf', 0, 0, { maxEntries: 4096 }),
   map('map_array_ro', 'array', 4, 48, { flags: 1 << 7, isFrozen: true, initial: Uint8Array.of(42, 0, 0, 0, 7) }),
   map('map_prog', 'prog_array', 4, 4, { maxEntries: 4 }),
+  map('map_array_2', 'array', 4, 48, { maxEntries: 2 }),
 ];
 
 export type VerifyOptions = Partial<
