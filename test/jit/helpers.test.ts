@@ -3,7 +3,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { type ProgramRun, type ProgramRunDone, runProgramHere } from '../../src/coordinator/program-run.ts';
-import { initMap, type MapSpec, PagedArea, type RunMap, TAIL_CALL_LAYOUT } from '../../src/jit/index.ts';
+import {
+  HELPER_BODIES,
+  type HelperContext,
+  initMap,
+  type MapSpec,
+  PagedArea,
+  type RunMap,
+  TAIL_CALL_LAYOUT,
+} from '../../src/jit/index.ts';
 import {
   add,
   addImm,
@@ -83,6 +91,7 @@ const value = (done: ProgramRunDone): bigint => BigInt.asIntN(64, BigInt(done.an
 const stackAt = (register: number, off: number): string => program(mov(register, 10), addImm(register, off));
 const FORMAT = '%d %u %x %5d|%-4d|%04x %ld %s %c %% %p\n\0';
 const EINVAL = -22n;
+const ERANGE = -34n;
 const EFAULT = -14n;
 
 describe('helpers, both ways', () => {
@@ -182,6 +191,40 @@ describe('helpers, both ways', () => {
       prog,
     };
     assert.equal(value(run(again.bytecode, [array, counter], { callees: [again], prog })), 34n);
+  });
+
+  it('read numbers as strtol and strtoul do', () => {
+    const read = (helper: number, text: string, flags = 0): readonly [bigint, bigint] => {
+      const words = made(1, spec('array', { maxEntries: 1, valueSize: 80 }), (area) =>
+        area.write(4096, new TextEncoder().encode(text)),
+      );
+      const code = (last: readonly string[]): string =>
+        program(mapValue(1, 0), movImm(2, text.length), movImm(3, flags), stackAt(4, -8), call(helper), ...last, EXIT);
+      return [value(run(code([]), [words])), value(run(code([load64(0, 10, -8)]), [words]))];
+    };
+    const [STRTOL, STRTOUL] = [105, 106];
+    assert.deepEqual(read(STRTOL, ' \t-42x'), [5n, -42n]);
+    assert.deepEqual(read(STRTOL, '0x1fZ'), [4n, 31n]);
+    assert.deepEqual(read(STRTOL, '0xg'), [1n, 0n]);
+    assert.deepEqual(read(STRTOL, '0779'), [3n, 63n]);
+    assert.deepEqual(read(STRTOL, 'ff', 16), [2n, 255n]);
+    assert.deepEqual(read(STRTOL, '0xff', 16), [4n, 255n]);
+    assert.deepEqual(read(STRTOL, '12', 7), [EINVAL, 0n]);
+    assert.deepEqual(read(STRTOL, '-'), [EINVAL, 0n]);
+    assert.deepEqual(read(STRTOL, '-9223372036854775808'), [20n, -(1n << 63n)]);
+    assert.deepEqual(read(STRTOL, '-9223372036854775809'), [ERANGE, 0n]);
+    assert.deepEqual(read(STRTOL, '9223372036854775808'), [ERANGE, 0n]);
+    assert.deepEqual(read(STRTOUL, '18446744073709551615'), [20n, -1n]);
+    assert.deepEqual(read(STRTOUL, '18446744073709551616'), [ERANGE, 0n]);
+    assert.deepEqual(read(STRTOUL, '-1'), [EINVAL, 0n]);
+  });
+
+  it('tell time in ticks of 4 ms, from five minutes before jiffies wrap', () => {
+    const at = (id: number, ns: bigint): unknown =>
+      HELPER_BODIES.get(id)?.([0n, 0n, 0n, 0n, 0n], { now: () => ns } as HelperContext);
+    assert.equal(at(118, 0n), 0x1_0000_0000n - 75_000n);
+    assert.equal(at(118, 300_000_000_001n), 0x1_0000_0000n);
+    assert.equal(at(160, 12_345_678_901n), 12_344_000_000n);
   });
 
   it('print', () => {

@@ -93,7 +93,9 @@ const TASK_AND_TIME: readonly HelperPrototype[] = [
   helper(16, 'bpf_get_current_comm', ['ARG_PTR_TO_UNINIT_MEM', 'ARG_CONST_SIZE'], 'RET_INTEGER'),
   helper(35, 'bpf_get_current_task', [], 'RET_INTEGER', { gplOnly: true }),
   helper(42, 'bpf_get_numa_node_id', [], 'RET_INTEGER'),
+  helper(118, 'bpf_jiffies64', [], 'RET_INTEGER'),
   helper(125, 'bpf_ktime_get_boot_ns', [], 'RET_INTEGER'),
+  helper(160, 'bpf_ktime_get_coarse_ns', [], 'RET_INTEGER'),
   helper(158, 'bpf_get_current_task_btf', [], 'RET_PTR_TO_BTF_ID_TRUSTED', { gplOnly: true }),
 ];
 
@@ -187,7 +189,11 @@ const OUTPUT: readonly HelperPrototype[] = [
   ),
 ];
 
+const STRTOX = ['ARG_PTR_TO_MEM', 'ARG_CONST_SIZE', 'ARG_ANYTHING', 'ARG_PTR_TO_LONG'] as const;
+
 const CONTROL: readonly HelperPrototype[] = [
+  helper(105, 'bpf_strtol', STRTOX, 'RET_INTEGER'),
+  helper(106, 'bpf_strtoul', STRTOX, 'RET_INTEGER'),
   helper(181, 'bpf_loop', ['ARG_SCALAR', 'ARG_PTR_TO_FUNC', 'ARG_PTR_TO_STACK_OR_NULL', 'ARG_ANYTHING'], 'RET_INTEGER'),
   helper(182, 'bpf_strncmp', ['ARG_PTR_TO_MEM', 'ARG_CONST_SIZE', 'ARG_PTR_TO_CONST_STR'], 'RET_INTEGER'),
 ];

@@ -25,6 +25,11 @@ const getFuncRet: HelperBody = ([ctx, to], context) => {
   return 0n;
 };
 
+/** CONFIG_HZ of Debian's kernels. Jiffies wrap for the first time five minutes after boot (INITIAL_JIFFIES, include/linux/jiffies.h). */
+const HZ = 250n;
+const TICK_NS = 1_000_000_000n / HZ;
+const INITIAL_JIFFIES = BigInt.asUintN(32, -300n * HZ);
+
 export const TASK_HELPERS: readonly (readonly [number, HelperBody])[] = [
   [5, (_, { now }) => now()],
   [7, (_, { random }) => BigInt(random() >>> 0)],
@@ -34,7 +39,9 @@ export const TASK_HELPERS: readonly (readonly [number, HelperBody])[] = [
   [16, getCurrentComm],
   [35, (_, { task }) => task.address],
   [42, () => 0n],
+  [118, (_, { now }) => INITIAL_JIFFIES + now() / TICK_NS],
   [125, (_, { now }) => now()],
+  [160, (_, { now }) => (now() / TICK_NS) * TICK_NS],
   [158, (_, { task }) => task.address],
   [173, ([ctx], context) => read64(context, ctx - FUNC_IP)],
   [174, (_, { cookie }) => cookie()],

@@ -1,5 +1,6 @@
 /** Helpers of text and of control. Source: kernel/trace/bpf_trace.c, kernel/bpf/helpers.c, kernel/bpf/bpf_iter.c (6.12). */
-import { failed, read, u32, write } from './access.ts';
+import type { Errno } from '../../base/index.ts';
+import { failed, read, u32, write, write64 } from './access.ts';
 import type { BpfCallback, HelperArgs, HelperBody, HelperContext } from './helper-context.ts';
 import { bpfFormat } from './printf.ts';
 
@@ -56,6 +57,58 @@ const snprintf: HelperBody = ([to, sizeArg, format, data, length], context) => {
   return BigInt(text.length + 1);
 };
 
+/** What __bpf_strtoull copies of a text, without its NUL. */
+const NUMBER_MAX = 63;
+const RADIX = {
+  8: { digits: /^[0-7]*/, literal: '0o' },
+  10: { digits: /^[0-9]*/, literal: '' },
+  16: { digits: /^[0-9a-f]*/i, literal: '0x' },
+} as const;
+const isSpace = (byte: number | undefined): boolean => byte === 0x20 || (byte !== undefined && byte >= 9 && byte <= 13);
+
+/** The number at the beginning of a text and how many bytes it took, or why there is none (__bpf_strtoull). */
+function numberIn(
+  bytes: Uint8Array,
+  flags: bigint,
+): { readonly magnitude: bigint; readonly isNegative: boolean; readonly consumed: bigint } | Errno {
+  if (![0n, 8n, 10n, 16n].includes(flags)) return 'EINVAL';
+  let at = 0;
+  while (isSpace(bytes[at])) at++;
+  const isNegative = bytes[at] === 0x2d;
+  if (isNegative) at++;
+  const text = String.fromCharCode(...bytes.subarray(at, at + NUMBER_MAX));
+  // _parse_integer_fixup_radix (lib/kstrtox.c)
+  const isHex = /^0x[0-9a-f]/i.test(text);
+  const base = flags === 0n ? (isHex ? 16n : text.startsWith('0') ? 8n : 10n) : flags;
+  const prefix = base === 16n && /^0x/i.test(text) ? 2 : 0;
+  const { digits, literal } = RADIX[Number(base) as keyof typeof RADIX];
+  const [number = ''] = digits.exec(text.slice(prefix)) ?? [];
+  if (number === '') return 'EINVAL';
+  const magnitude = BigInt(`${literal}${number}`);
+  if (magnitude > U64_MAX) return 'ERANGE';
+  return { magnitude, isNegative, consumed: BigInt(at + prefix + number.length) };
+}
+
+const U64_MAX = (1n << 64n) - 1n;
+const S64_MAX = (1n << 63n) - 1n;
+
+/** The result is 0 when there is no number. */
+const strtox =
+  (reach: (magnitude: bigint, isNegative: boolean) => Errno | undefined): HelperBody =>
+  ([text, size, flags, to], context) => {
+    write64(context, to, 0n);
+    const found = numberIn(read(context, text, u32(size)), flags);
+    if (typeof found === 'string') return failed(found);
+    const { magnitude, isNegative, consumed } = found;
+    const refused = reach(magnitude, isNegative);
+    if (refused !== undefined) return failed(refused);
+    write64(context, to, BigInt.asUintN(64, isNegative ? -magnitude : magnitude));
+    return consumed;
+  };
+
+const strtol = strtox((magnitude, isNegative) => (magnitude > S64_MAX + (isNegative ? 1n : 0n) ? 'ERANGE' : undefined));
+const strtoul = strtox((_, isNegative) => (isNegative ? 'EINVAL' : undefined));
+
 /** strncmp: the difference of the first bytes that differ, as -1, 0 or 1. */
 const strncmp: HelperBody = ([text, size, other], context) => {
   const left = read(context, text, u32(size));
@@ -78,6 +131,8 @@ function* loop([count, callee, argument, flags]: HelperArgs, _: HelperContext): 
 
 export const TEXT_HELPERS: readonly (readonly [number, HelperBody])[] = [
   [6, tracePrintk],
+  [105, strtol],
+  [106, strtoul],
   [165, snprintf],
   [177, traceVprintk],
   [181, loop],
