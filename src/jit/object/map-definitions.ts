@@ -4,6 +4,7 @@ import { isMapType, MAP_TYPE_NUMBERS, type MapSpec, type MapType, mapTypeName } 
 import type { ObjectSection } from './elf-file.ts';
 import { type DataVariable, memberOf, type ObjectBtf, resolveSize } from './object-btf.ts';
 import { type ObjectPlace, refuseBy } from './object-fault.ts';
+import { specialField } from './special-fields.ts';
 
 export const MAPS_SECTION = '.maps';
 const PAGE_SIZE = 4096;
@@ -145,6 +146,13 @@ function typeName(reading: Reading, number: number): MapType {
   return name;
 }
 
+/** To the verifier a value is bytes: what the kernel keeps programs from writing to may not be in it. */
+function refuseSpecialField({ btf, map, place }: Reading, valueType: number): void {
+  const special = specialField(btf.types, valueType);
+  if (special === undefined) return;
+  refuseBy('bpf.object.map', 'EOPNOTSUPP', place, `map ${map}: its value has ${special}, which is not built`);
+}
+
 function defineMap(btf: ObjectBtf, section: ObjectSection, variable: DataVariable): ObjectMap {
   const { types } = btf;
   const reading: Reading = { btf, map: variable.name, place: { section: MAPS_SECTION, offset: variable.offset } };
@@ -166,6 +174,7 @@ function defineMap(btf: ObjectBtf, section: ObjectSection, variable: DataVariabl
   };
   for (let index = 0; index < types.vlen(structure); index++) readField(reading, structure, index, read);
   const type = typeName(reading, read.type);
+  refuseSpecialField(reading, read.valueType);
   const spec: MapSpec = {
     name: variable.name,
     type,

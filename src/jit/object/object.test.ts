@@ -62,6 +62,14 @@ describe('names of sections', () => {
 });
 
 describe('objects', () => {
+  it('are refused when a value of a map is not only bytes', () => {
+    const changed = replaced('answers\0', 'bpf_wq\0\0')(objectBytes('core'));
+    const loaded = loadBpfObject({ bytes: changed, name: 'core', kernel });
+    assert.ok(!loaded.ok);
+    assert.deepEqual([loaded.fault.errno, loaded.fault.rule], ['EOPNOTSUPP', 'bpf.object.map']);
+    assert.match(loaded.fault.detail, /its value has bpf_wq, which is not built/);
+  });
+
   it('give programs with the functions that they call, and the lines that they come from', () => {
     const program = link(loadedObject('subprograms', kernel), 'calls');
     assert.deepEqual(
