@@ -22,9 +22,9 @@ import { mapEntries, mapEntry, mapView, ringRecords } from './map-views.ts';
 import { pageOf } from './paging.ts';
 import type { Caller } from './service.ts';
 import type { MapCalls, MapRecords, MapView, RecordsRequest } from './service-maps.ts';
+import { waitFor } from './wait-for.ts';
 
 const RECORDS = { default: 100, max: 1_000 } as const;
-const WAIT_MAX_MS = 60_000;
 
 /** Maps are shared by a tenant and invisible to others; an administrator sees all. */
 function own(kernel: Kernel, caller: Caller, id: string): Result<BpfMap> {
@@ -124,21 +124,6 @@ export const WRITE_MAPS: Command<{ readonly writes: readonly MapWrite[] }, null>
   },
 };
 
-/** Resolves when a command is done, when the caller is gone, or after some time. */
-function nextCommand(kernel: Kernel, caller: Caller, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      stopTimer();
-      stopListening();
-      caller.signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const stopTimer = kernel.clock.after(ms, done);
-    const stopListening = kernel.onCommandDone(done);
-    caller.signal?.addEventListener('abort', done);
-  });
-}
-
 /** Waits until a map has a record, at most as long as was asked for. */
 async function withRecords(
   kernel: Kernel,
@@ -146,16 +131,15 @@ async function withRecords(
   id: string,
   { max = RECORDS.default, waitMs = 0 }: RecordsRequest,
 ): Promise<Result<MapRecords>> {
-  const deadline = kernel.clock.monotonicUs() + Math.min(waitMs, WAIT_MAX_MS) * 1000;
-  for (;;) {
-    const map = own(kernel, caller, id);
-    const found = map.ok ? ringRecords(map.value, Math.min(max, RECORDS.max)) : map;
-    if (!found.ok) return found;
-    const leftMs = Math.ceil((deadline - kernel.clock.monotonicUs()) / 1000);
-    if (found.value.view.records.length > 0 || leftMs <= 0 || caller.signal?.aborted === true)
-      return ok(found.value.view);
-    await nextCommand(kernel, caller, leftMs);
-  }
+  const found = await waitFor(kernel.clock, caller, waitMs, {
+    onChange: (listener) => kernel.onCommandDone(listener),
+    look: () => {
+      const map = own(kernel, caller, id);
+      return map.ok ? ringRecords(map.value, Math.min(max, RECORDS.max)) : map;
+    },
+    isThere: (records) => !records.ok || records.value.view.records.length > 0,
+  });
+  return found.ok ? ok(found.value.view) : found;
 }
 
 export function mapCalls(kernel: Kernel, turn: MapTurn): MapCalls {

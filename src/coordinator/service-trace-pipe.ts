@@ -1,6 +1,7 @@
 /** What the coordinator offers of `trace_pipe`; a part of service.ts. */
 import type { Result } from '../base/index.ts';
 import type { Caller } from './service.ts';
+import type { RecordsRequest } from './service-maps.ts';
 
 export interface TraceLine {
   /** As the kernel prints it. */
@@ -24,15 +25,9 @@ export interface TracePipeLines {
   readonly available: number;
 }
 
-export interface TracePipeRequest {
-  readonly max?: number;
-  /** How long to wait for a first line. */
-  readonly waitMs?: number;
-}
-
 export interface TracePipeCalls {
   /** Lines of the tenant's programs, oldest first, which stay there. */
-  tracePipe(caller: Caller, request: TracePipeRequest): Promise<Result<TracePipeLines>>;
+  tracePipe(caller: Caller, request: RecordsRequest): Promise<Result<TracePipeLines>>;
   /** The same, and they are gone, as when trace_pipe is read. */
-  consumeTracePipe(caller: Caller, request: TracePipeRequest): Promise<Result<TracePipeLines>>;
+  consumeTracePipe(caller: Caller, request: RecordsRequest): Promise<Result<TracePipeLines>>;
 }

@@ -6,11 +6,12 @@ import { type Clock, ok, type Result } from '../base/index.ts';
 import type { TracedLine } from '../machine/index.ts';
 import type { KernelState } from '../registry/index.ts';
 import type { Caller } from './service.ts';
-import type { TraceLine, TracePipeCalls, TracePipeLines, TracePipeRequest } from './service-trace-pipe.ts';
+import type { RecordsRequest } from './service-maps.ts';
+import type { TraceLine, TracePipeCalls, TracePipeLines } from './service-trace-pipe.ts';
+import { waitFor } from './wait-for.ts';
 
 const LINES_KEPT = 4_096;
 const LINES = { default: 100, max: 1_000 };
-const WAIT_MAX_MS = 60_000;
 
 /** A line as its writer knows it. */
 export interface TracedText {
@@ -69,19 +70,9 @@ export class TracePipe {
     return { lines: shown, lost, available };
   }
 
-  /** Resolves when somebody has written, when the caller is gone, or after some time. */
-  next(clock: Clock, caller: Caller, ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        stopTimer();
-        this.#waiting.delete(done);
-        caller.signal?.removeEventListener('abort', done);
-        resolve();
-      };
-      const stopTimer = clock.after(ms, done);
-      this.#waiting.add(done);
-      caller.signal?.addEventListener('abort', done);
-    });
+  onWritten(listener: () => void): () => void {
+    this.#waiting.add(listener);
+    return () => this.#waiting.delete(listener);
   }
 
   /** Nobody waits any more. */
@@ -94,17 +85,15 @@ export class TracePipe {
 async function read(
   { traces, clock }: { readonly traces: TracePipe; readonly clock: Clock },
   caller: Caller,
-  { max = LINES.default, waitMs = 0 }: TracePipeRequest,
+  { max = LINES.default, waitMs = 0 }: RecordsRequest,
   isTaken: boolean,
 ): Promise<Result<TracePipeLines>> {
-  const deadlineUs = clock.monotonicUs() + Math.min(waitMs, WAIT_MAX_MS) * 1000;
-  for (;;) {
-    const isGone = caller.signal?.aborted === true;
-    const found = traces.read(caller.tenant, Math.min(max, LINES.max), isTaken && !isGone);
-    const leftMs = Math.ceil((deadlineUs - clock.monotonicUs()) / 1000);
-    if (found.lines.length > 0 || leftMs <= 0 || isGone) return ok(found);
-    await traces.next(clock, caller, leftMs);
-  }
+  const found = await waitFor(clock, caller, waitMs, {
+    onChange: (listener) => traces.onWritten(listener),
+    look: () => traces.read(caller.tenant, Math.min(max, LINES.max), isTaken && caller.signal?.aborted !== true),
+    isThere: ({ lines }) => lines.length > 0,
+  });
+  return ok(found);
 }
 
 export const tracePipeCalls = (kernel: { readonly traces: TracePipe; readonly clock: Clock }): TracePipeCalls => ({
