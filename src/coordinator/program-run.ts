@@ -107,6 +107,8 @@ function worldOf(run: ProgramRun): World {
       log.push(line);
       traced.push({ text, timeNs: ktimeNs() });
     },
+    // Alone, a program has none of the kernel's memory.
+    perCpuOffset: () => undefined,
     cookie: () => 0n,
     stack: () => [],
     symbol: () => undefined,

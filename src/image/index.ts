@@ -1,5 +1,6 @@
 export { type Btf, kernelBtf, readBtf } from './btf/btf.ts';
 export { BTF_KIND } from './btf/btf-format.ts';
+export { perCpuVariables, typeNamed } from './btf/btf-named.ts';
 export { type BtfTypes, sizeOf as btfSizeOf, strip as stripBtf } from './btf/btf-types.ts';
 export { defaultCacheFolder } from './cache.ts';
 export {

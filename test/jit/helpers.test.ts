@@ -106,6 +106,11 @@ describe('helpers, both ways', () => {
     assert.equal(value(run(gone, [hash])), 0n);
   });
 
+  it('have no memory of the kernel when a program runs by itself', () => {
+    assert.equal(value(run(program(movImm(1, 64), movImm(2, 0), call(153), EXIT), [])), 0n);
+    assert.equal(value(run(program(movImm(1, 64), call(154), EXIT), [])), 64n);
+  });
+
   it('loop over a function of the program, and over the elements of a map', () => {
     // The callback adds its first argument to *ctx, and ends the loop at 10.
     const callback = program(

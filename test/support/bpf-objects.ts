@@ -11,6 +11,7 @@ export const OBJECT_NAMES = [
   'externs',
   'globals',
   'kfunc',
+  'ksyms',
   'linked',
   'maps',
   'sections',

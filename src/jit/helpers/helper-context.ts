@@ -39,6 +39,8 @@ export interface HelperContext {
   readonly random: () => number;
   /** A line of the trace log, and what of it the program wrote. */
   readonly trace: (line: string, text: string) => void;
+  /** How far a CPU's variables are from the kernel's own (`__per_cpu_offset`); undefined for a CPU that is not there. */
+  readonly perCpuOffset: (cpu: number) => bigint | undefined;
   /** What bpf_get_attach_cookie answers. */
   readonly cookie: () => bigint;
   /** Return addresses of the traced function and its callers, innermost first, the function itself in front. */

@@ -45,6 +45,8 @@ export type ArgType =
   | 'ARG_PTR_TO_STACK_OR_NULL'
   /** NUL-terminated, in a frozen read-only map. */
   | 'ARG_PTR_TO_CONST_STR'
+  /** A per-CPU variable of the kernel, by its BTF. */
+  | 'ARG_PTR_TO_PERCPU_BTF_ID'
   /** struct bpf_spin_lock in a map value. */
   | 'ARG_PTR_TO_SPIN_LOCK';
 
@@ -55,6 +57,9 @@ export type RetType =
   | 'RET_PTR_TO_MAP_VALUE_OR_NULL'
   /** As many bytes as ARG_CONST_ALLOC_SIZE_OR_ZERO says; a reference. */
   | 'RET_PTR_TO_RINGBUF_MEM_OR_NULL'
+  /** One CPU's of the per-CPU variable that was given: a struct by its BTF, anything else as memory to read. */
+  | 'RET_PTR_TO_MEM_OR_BTF_ID'
+  | 'RET_PTR_TO_MEM_OR_BTF_ID_OR_NULL'
   /** The running task, trusted. */
   | 'RET_PTR_TO_BTF_ID_TRUSTED';
 

@@ -96,6 +96,8 @@ const TASK_AND_TIME: readonly HelperPrototype[] = [
   helper(118, 'bpf_jiffies64', [], 'RET_INTEGER'),
   helper(125, 'bpf_ktime_get_boot_ns', [], 'RET_INTEGER'),
   helper(160, 'bpf_ktime_get_coarse_ns', [], 'RET_INTEGER'),
+  helper(153, 'bpf_per_cpu_ptr', ['ARG_PTR_TO_PERCPU_BTF_ID', 'ARG_ANYTHING'], 'RET_PTR_TO_MEM_OR_BTF_ID_OR_NULL'),
+  helper(154, 'bpf_this_cpu_ptr', ['ARG_PTR_TO_PERCPU_BTF_ID'], 'RET_PTR_TO_MEM_OR_BTF_ID'),
   helper(158, 'bpf_get_current_task_btf', [], 'RET_PTR_TO_BTF_ID_TRUSTED', { gplOnly: true }),
 ];
 

@@ -25,6 +25,14 @@ const getFuncRet: HelperBody = ([ctx, to], context) => {
   return 0n;
 };
 
+const perCpuPtr: HelperBody = ([address, cpu], { perCpuOffset }) => {
+  const offset = perCpuOffset(u32(cpu));
+  return offset === undefined ? 0n : BigInt.asUintN(64, address + offset);
+};
+
+const thisCpuPtr: HelperBody = ([address], { cpu, perCpuOffset }) =>
+  BigInt.asUintN(64, address + (perCpuOffset(cpu) ?? 0n));
+
 /** CONFIG_HZ of Debian's kernels. Jiffies wrap for the first time five minutes after boot (INITIAL_JIFFIES, include/linux/jiffies.h). */
 const HZ = 250n;
 const TICK_NS = 1_000_000_000n / HZ;
@@ -42,6 +50,8 @@ export const TASK_HELPERS: readonly (readonly [number, HelperBody])[] = [
   [118, (_, { now }) => INITIAL_JIFFIES + now() / TICK_NS],
   [125, (_, { now }) => now()],
   [160, (_, { now }) => (now() / TICK_NS) * TICK_NS],
+  [153, perCpuPtr],
+  [154, thisCpuPtr],
   [158, (_, { task }) => task.address],
   [173, ([ctx], context) => read64(context, ctx - FUNC_IP)],
   [174, (_, { cookie }) => cookie()],

@@ -1,7 +1,10 @@
 /** Names that a kernel gives to an object: `.kconfig` and `.ksyms` (bpf_object__collect_externs, bpf_object__resolve_externs, libbpf.c, 6.12). */
 import { BTF_KIND, stripBtf } from '../../image/index.ts';
+import { CoreBudget } from './core/index.ts';
 import { dataMap } from './data-maps.ts';
 import { type ElfFile, type ObjectSymbol, SHN_UNDEF, STB, STT } from './elf-file.ts';
+import { type Extern, type FoundExtern, isWeak, refuseExtern } from './extern.ts';
+import { kernelSymbol } from './kernel-symbols.ts';
 import type { ObjectMap } from './map-definitions.ts';
 import { type DataVariable, type ObjectBtf, resolveSize } from './object-btf.ts';
 import { refuseBy } from './object-fault.ts';
@@ -9,15 +12,6 @@ import type { ObjectKernel } from './object-kernel.ts';
 
 export const KCONFIG_SECTION = '.kconfig';
 export const KSYMS_SECTION = '.ksyms';
-/** POISON_CALL_KFUNC_BASE: what a call of a function becomes that the kernel does not have. */
-export const POISON_CALL_KFUNC_BASE = 2_002_000_000;
-
-/** What an instruction that names an extern is given. */
-export type Extern =
-  | { readonly kind: 'config'; readonly offset: number }
-  | { readonly kind: 'address'; readonly address: bigint }
-  | { readonly kind: 'missing-function'; readonly poison: number };
-
 export interface Externs {
   /** By the number of their symbol. */
   readonly bySymbol: ReadonlyMap<number, Extern>;
@@ -25,21 +19,10 @@ export interface Externs {
   readonly config: ObjectMap | undefined;
 }
 
-interface Found {
-  readonly symbol: ObjectSymbol;
-  readonly variable: DataVariable;
-  readonly section: string;
-}
-
-const isWeak = ({ binding }: ObjectSymbol): boolean => binding === STB.WEAK;
-
 export const isExternSymbol = ({ section, type, binding }: ObjectSymbol): boolean =>
   section === SHN_UNDEF && type === STT.NOTYPE && (binding === STB.GLOBAL || binding === STB.WEAK);
 
-const refuseExtern = ({ section, symbol }: Found, errno: 'ESRCH' | 'EOPNOTSUPP' | 'EINVAL', what: string): never =>
-  refuseBy('bpf.object.extern', errno, { section, offset: 0 }, `extern ${symbol.name} ${what}`);
-
-function findExterns(file: ElfFile, btf: ObjectBtf): readonly Found[] {
+function findExterns(file: ElfFile, btf: ObjectBtf): readonly FoundExtern[] {
   const known = new Map<string, { readonly section: string; readonly variable: DataVariable }>();
   for (const section of [KCONFIG_SECTION, KSYMS_SECTION])
     for (const variable of btf.dataSections.get(section)?.variables ?? [])
@@ -73,7 +56,7 @@ function virtualValue(name: string, kernel: ObjectKernel): number | undefined {
   }
 }
 
-function configValue(found: Found, kernel: ObjectKernel): number {
+function configValue(found: FoundExtern, kernel: ObjectKernel): number {
   const { name } = found.symbol;
   const value = virtualValue(name, kernel);
   if (value !== undefined) return value;
@@ -88,7 +71,7 @@ const INTEGER_SIZES: readonly number[] = [1, 2, 4, 8];
 
 /** `.kconfig` as a map: by falling alignment, rising size, name (cmp_externs). */
 function configMap(
-  externs: readonly Found[],
+  externs: readonly FoundExtern[],
   btf: ObjectBtf,
   kernel: ObjectKernel,
   object: string,
@@ -130,26 +113,6 @@ function configMap(
   return { map: { spec: dataMap(request), section: -1, offset: undefined, isPinned: false }, offsets };
 }
 
-/** A symbol of the kernel: only its address is given, as with `extern const void NAME __ksym`. */
-function kernelSymbol(found: Found, btf: ObjectBtf, kernel: ObjectKernel, index: number): Extern {
-  const { symbol, variable } = found;
-  if (btf.types.kind(variable.id) === BTF_KIND.FUNC) {
-    if (kernel.addressesOf(symbol.name).length > 0)
-      return refuseExtern(found, 'EOPNOTSUPP', 'is a function of the kernel, and kfuncs are not called here');
-    if (!isWeak(symbol)) return refuseExtern(found, 'ESRCH', 'is not in this kernel');
-    return { kind: 'missing-function', poison: POISON_CALL_KFUNC_BASE + index };
-  }
-  const [address, ...others] = kernel.addressesOf(symbol.name);
-  const isTyped = stripBtf(btf.types, variable.type) !== 0;
-  if (address === undefined) {
-    if (isWeak(symbol)) return { kind: 'address', address: 0n };
-    return refuseExtern(found, 'ESRCH', 'is not in this kernel');
-  }
-  if (isTyped) return refuseExtern(found, 'EOPNOTSUPP', 'has a type, and only addresses are given: declare it as void');
-  if (others.length > 0) return refuseExtern(found, 'EINVAL', `is ${others.length + 1} symbols of this kernel`);
-  return { kind: 'address', address };
-}
-
 export function resolveExterns(file: ElfFile, btf: ObjectBtf, kernel: ObjectKernel, object: string): Externs {
   const externs = findExterns(file, btf);
   const config = configMap(
@@ -159,6 +122,7 @@ export function resolveExterns(file: ElfFile, btf: ObjectBtf, kernel: ObjectKern
     object,
   );
   const bySymbol = new Map<number, Extern>();
+  const budget = new CoreBudget();
   // The numbers of libbpf: variables of the configuration first, then symbols by name.
   const sorted = [...externs].sort((a, b) => {
     if (a.section !== b.section) return a.section === KCONFIG_SECTION ? -1 : 1;
@@ -166,7 +130,8 @@ export function resolveExterns(file: ElfFile, btf: ObjectBtf, kernel: ObjectKern
   });
   for (const [index, found] of sorted.entries()) {
     const offset = config.offsets.get(found.symbol.index);
-    const extern: Extern = offset === undefined ? kernelSymbol(found, btf, kernel, index) : { kind: 'config', offset };
+    const extern: Extern =
+      offset === undefined ? kernelSymbol(found, { btf, kernel, index, budget }) : { kind: 'config', offset };
     bySymbol.set(found.symbol.index, extern);
   }
   return { bySymbol, config: config.map };

@@ -6,6 +6,7 @@ import {
   BPF_JMP,
   BPF_LD_IMM64,
   BPF_MAX_SUBPROGS,
+  BPF_PSEUDO_BTF_ID,
   BPF_PSEUDO_CALL,
   BPF_PSEUDO_FUNC,
   BPF_PSEUDO_MAP_IDX,
@@ -14,6 +15,7 @@ import {
 import { CodeBytes } from './code-bytes.ts';
 import { CoreProblem, patchCore } from './core/index.ts';
 import type { CoreAnswers } from './core-answers.ts';
+import type { Extern } from './extern.ts';
 import { functionAt, functionBytes, type ObjectFunction, TEXT_SECTION } from './functions.ts';
 import { type ObjectPlace, refuseBy } from './object-fault.ts';
 import type { OpenedObject } from './open-object.ts';
@@ -122,6 +124,19 @@ function wide(linking: Linking, fn: ObjectFunction, slot: number, at: number): v
   if (linking.code.opcode(at) !== BPF_LD_IMM64) bad(fn, slot, 'no 64-bit immediate');
 }
 
+/** An address, or the number of a variable or function of the kernel's BTF, whose address the kernel looks up. */
+function putExtern(code: CodeBytes, at: number, extern: Extern): void {
+  if (extern.kind === 'btf-id') {
+    code.setSource(at, BPF_PSEUDO_BTF_ID);
+    code.setImm(at, extern.id);
+    code.setImm(at + 1, 0);
+    return;
+  }
+  const address = extern.kind === 'address' ? extern.address : 0n;
+  code.setImm(at, Number(BigInt.asIntN(32, address)));
+  code.setImm(at + 1, Number(BigInt.asIntN(32, address >> 32n)));
+}
+
 /** As bpf_object__relocate_data does for a loader that makes the maps afterwards: maps are named by their places. */
 function apply(linking: Linking, fn: ObjectFunction, slot: number, at: number, reference: Reference): void {
   const { code, maps, configMap } = linking;
@@ -148,9 +163,7 @@ function apply(linking: Linking, fn: ObjectFunction, slot: number, at: number, r
       else if (isCall && extern.kind === 'missing-function') code.set(at, CALL, 0, 0, extern.poison);
       else {
         wide(linking, fn, slot, at);
-        const address = extern.kind === 'address' ? extern.address : 0n;
-        code.setImm(at, Number(BigInt.asIntN(32, address)));
-        code.setImm(at + 1, Number(BigInt.asIntN(32, address >> 32n)));
+        putExtern(code, at, extern);
       }
       break;
     }

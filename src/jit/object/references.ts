@@ -11,7 +11,8 @@ import {
   STB,
   STT,
 } from './elf-file.ts';
-import { type Extern, type Externs, isExternSymbol } from './externs.ts';
+import type { Extern } from './extern.ts';
+import { type Externs, isExternSymbol } from './externs.ts';
 import { TEXT_SECTION } from './functions.ts';
 import { MAPS_SECTION, type ObjectMap } from './map-definitions.ts';
 import { type ObjectPlace, refuseBy } from './object-fault.ts';
@@ -44,7 +45,11 @@ function isFunctionSymbol(symbol: ObjectSymbol, section: ObjectSection): boolean
 function externReference(context: ReferenceContext, { symbol, place }: Relocation, isCall: boolean): Reference {
   const extern = context.externs.bySymbol.get(symbol.index);
   if (extern === undefined) return bad(place, `extern ${symbol.name} is not known`);
-  if (isCall !== (extern.kind === 'missing-function') && isCall) return bad(place, `${symbol.name} is no function`);
+  if (isCall && extern.kind === 'btf-id' && extern.isFunction) {
+    const what = `extern ${symbol.name} is a function of the kernel, and kfuncs are not called here`;
+    return refuseBy('bpf.object.extern', 'EOPNOTSUPP', place, what);
+  }
+  if (isCall && extern.kind !== 'missing-function') return bad(place, `${symbol.name} is no function`);
   return { kind: 'extern', isCall, extern };
 }
 

@@ -40,6 +40,9 @@ function resolve(btf: BtfTypes, id: number): Resolved | undefined {
   return undefined;
 }
 
+/** Bytes that a type takes (btf_resolve_size); undefined when it takes none. */
+export const resolvedSize = (btf: BtfTypes, id: number): number | undefined => resolve(btf, id)?.size;
+
 /** What stands at some bytes of a struct: a number, or a pointer to a struct. */
 export type Member =
   | { readonly kind: 'scalar' }

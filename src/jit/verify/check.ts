@@ -5,6 +5,7 @@ import { callFunction, returnToCaller, subprogAt } from './calls.ts';
 import type { Env } from './env.ts';
 import { callHelper } from './helper-call.ts';
 import { checkJump, comparisonOf } from './jumps.ts';
+import { kernelNameReg } from './kernel-names.ts';
 import { checkMemory } from './memory.ts';
 import { stateText } from './print-state.ts';
 import { isVisited } from './prune.ts';
@@ -83,12 +84,16 @@ function atomic(env: Env, { op, width, isFetch }: Of<'atomic'>, slot: number): v
   checkMemory(env, { ...access, isWrite: true });
 }
 
-/** check_ld_imm: a number, a map, its value, or a function of the program; what they name is there (`checkImmediates`). */
+/** check_ld_imm: a number, a name of the kernel, a map, its value, or a function of the program; what they name is there (`checkImmediates`). */
 function loadImmediate(env: Env, { is }: Of<'ld-imm64'>, slot: number): void {
   const dst = env.code.dst[slot] as number;
   env.writeReg(dst);
   if (is === 'number') {
     env.setReg(dst, knownScalar(immediate64(env.code, slot)));
+    return;
+  }
+  if (is === 'btf-id') {
+    env.setReg(dst, kernelNameReg(env, env.code.imm[slot] as number));
     return;
   }
   if (is === 'function') {

@@ -6,6 +6,7 @@ import {
   BPF_MAX_VAR_OFF,
   isNull,
   MAYBE_NULL,
+  MEM_PERCPU,
   MEM_RCU,
   MEM_RDONLY,
   MEM_RINGBUF,
@@ -31,6 +32,8 @@ export interface CallMeta {
   releaseRegno: number;
   refObjId: number;
   subprog: number;
+  /** Of a per-CPU variable that it was given: its type. */
+  retBtfId: number;
 }
 
 interface Kind {
@@ -70,6 +73,8 @@ function accepted(arg: ArgType): { readonly kinds: readonly Kind[]; readonly tex
       return { kinds: [kind('fp')] };
     case 'ARG_PTR_TO_CONST_STR':
       return { kinds: [kind('map_value')] };
+    case 'ARG_PTR_TO_PERCPU_BTF_ID':
+      return { kinds: [0, MEM_RCU, PTR_TRUSTED].map((flags) => kind('ptr_', MEM_PERCPU | flags)) };
     case 'ARG_PTR_TO_SPIN_LOCK':
       return { kinds: [kind('map_value')], text: 'map_value, ptr_' };
     default:
@@ -94,7 +99,7 @@ function checkType(env: Env, regno: number, arg: ArgType, meta: CallMeta): void 
     const expected = text ?? kinds.map((each) => typeName(each.type, each.flags)).join(', ');
     env.reject('EACCES', `R${regno} type=${typeOf(reg)} expected=${expected}`);
   }
-  if (reg.type === 'ptr_' && !isReadOnly(arg)) {
+  if (reg.type === 'ptr_' && !isReadOnly(arg) && arg !== 'ARG_PTR_TO_PERCPU_BTF_ID') {
     const where = `R${regno} type=${typeOf(reg)}`;
     env.reject('EACCES', `${meta.prototype.name}() may write into memory pointed by ${where}`);
   }
@@ -240,6 +245,9 @@ function checkByType(env: Env, index: number, regno: number, arg: ArgType, meta:
       return;
     case 'ARG_PTR_TO_CONST_STR':
       checkConstString(env, regno);
+      return;
+    case 'ARG_PTR_TO_PERCPU_BTF_ID':
+      meta.retBtfId = reg.btfId;
       return;
     case 'ARG_PTR_TO_SPIN_LOCK':
       env.reject('EINVAL', 'tracing progs cannot use bpf_spin_lock yet');

@@ -1,11 +1,14 @@
+import { stripBtf } from '../../image/index.ts';
 import type { HelperPrototype } from '../helpers/index.ts';
 import { MAP_FLAGS, MAP_TYPE_NUMBERS } from '../maps/index.ts';
 import { checkBounds } from './alu.ts';
 import { syncBounds } from './bounds.ts';
+import { isRecord, resolvedSize } from './btf-walk.ts';
 import { fillLoopCallback, fillMapCallback, pushCallback } from './calls.ts';
 import { MAX_ERRNO } from './ctx-access.ts';
 import type { Env } from './env.ts';
 import { type CallMeta, checkArgument } from './helper-args.ts';
+import { memoryOfType } from './kernel-names.ts';
 import { checkMemory } from './memory.ts';
 import { markPrecise } from './precision.ts';
 import { acquire, leaks, release } from './references.ts';
@@ -99,6 +102,19 @@ function checkSpecial(env: Env, slot: number, { prototype, map, subprog }: CallM
   }
 }
 
+/** One CPU's of a per-CPU variable. */
+function perCpuResult(env: Env, { prototype, retBtfId }: CallMeta): RegDraft {
+  const { btf } = env;
+  if (btf === undefined) return env.reject('EINVAL', 'kernel is missing BTF');
+  const bare = stripBtf(btf, retBtfId);
+  if (!isRecord(btf, bare) && resolvedSize(btf, bare) === undefined)
+    env.reject('EINVAL', `unable to resolve the size of type '${btf.name(bare)}': -22`);
+  const isOrNull = prototype.ret === 'RET_PTR_TO_MEM_OR_BTF_ID_OR_NULL';
+  const reg = memoryOfType(btf, retBtfId, isOrNull ? MAYBE_NULL : 0);
+  if (isOrNull) reg.id = env.newId();
+  return reg;
+}
+
 /** What the helper leaves in R0. */
 function result(env: Env, slot: number, meta: CallMeta): RegDraft | undefined {
   const { prototype } = meta;
@@ -122,10 +138,13 @@ function result(env: Env, slot: number, meta: CallMeta): RegDraft | undefined {
       reg.id = reg.refObjId = acquire(env, slot);
       return reg;
     }
+    case 'RET_PTR_TO_MEM_OR_BTF_ID':
+    case 'RET_PTR_TO_MEM_OR_BTF_ID_OR_NULL':
+      return perCpuResult(env, meta);
     case 'RET_PTR_TO_BTF_ID_TRUSTED': {
       const reg = newReg('ptr_');
       reg.flags = PTR_TRUSTED;
-      reg.btfId = env.request.taskStruct?.() ?? 0;
+      reg.btfId = env.request.struct?.('task_struct') ?? 0;
       return reg.btfId === 0 ? unknownScalar() : reg;
     }
   }
@@ -175,6 +194,7 @@ export function callHelper(env: Env, slot: number): void {
     releaseRegno: 0,
     refObjId: 0,
     subprog: 0,
+    retBtfId: 0,
   };
   for (let index = 0; index < ARGUMENTS_MAX; index++) checkArgument(env, index, meta);
   checkMapUse(env, id, meta.map);

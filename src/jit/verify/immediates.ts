@@ -1,5 +1,6 @@
 import { SECOND_SLOT } from '../bpf/index.ts';
 import type { Env } from './env.ts';
+import { checkKernelName } from './kernel-names.ts';
 import type { VerifierMap } from './request.ts';
 
 /** BPF_MAX_VAR_OFF: no offset of a pointer reaches it. */
@@ -27,7 +28,10 @@ export function checkImmediates(env: Env): void {
     env.insn = slot;
     const named = code.imm[slot] as number;
     const second = (code.imm[slot + 1] as number) >>> 0;
-    if (is === 'btf-id') env.reject('EINVAL', `ldimm64 insn specifies invalid btf_id ${named}.`);
+    if (is === 'btf-id') {
+      checkKernelName(env, slot);
+      continue;
+    }
     const isValue = is === 'map-value' || is === 'map-index-value';
     if (!isValue && second !== 0) env.reject('EINVAL', 'unrecognized bpf_ld_imm64 insn');
     const map = request.map(code.src[slot] as number, named);

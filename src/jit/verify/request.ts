@@ -8,6 +8,14 @@ export type VerifierMap = Pick<
   'name' | 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags' | 'initial' | 'isFrozen'
 >;
 
+/** What a VAR or FUNC of the kernel's BTF is besides its type. */
+export interface KernelName {
+  /** Undefined: kallsyms has no such name. */
+  readonly address: bigint | undefined;
+  /** Each CPU has one. */
+  readonly isPerCpu: boolean;
+}
+
 /** Types of programs that are verified. */
 export type VerifiedType = HelperProgramType | 'freplace';
 
@@ -32,11 +40,13 @@ export interface VerifyRequest {
   readonly args?: readonly ('ctx' | 'int')[];
   /** The map that a 64-bit immediate with that source and low half names. */
   readonly map: (source: number, number: number) => VerifierMap | undefined;
+  /** The variable or function of the kernel with that type; undefined where BTF has nothing under the number. */
+  readonly kernelName?: (btfId: number) => KernelName | undefined;
   readonly helper: (id: number) => HelperPrototype | undefined;
   /** Name of a helper that is not there, with `bpf_`. */
   readonly helperName?: (id: number) => string | undefined;
-  /** Type of struct task_struct in the kernel's BTF. */
-  readonly taskStruct?: () => number | undefined;
+  /** The struct of that name in the kernel's BTF. */
+  readonly struct?: (name: string) => number | undefined;
   /** Whether the program's licence is compatible with the GPL; by default it is. */
   readonly isGpl?: boolean;
   /** 1: the log of the path that fails; 2: of all paths, with what was found out on the way. */

@@ -2,7 +2,8 @@ import { err, ok, type Result, toHex } from '../../base/index.ts';
 import type { BtfTypes } from '../../image/index.ts';
 import { bytesOfBpfCode, decodeBpf, layOutBpf } from '../bpf/index.ts';
 import { HELPER_PROTOTYPES, helperName } from '../helpers/index.ts';
-import type { VerifiedType, VerifierMap, VerifyTarget } from './request.ts';
+import { withKernelAddresses } from './kernel-names.ts';
+import type { KernelName, VerifiedType, VerifierMap, VerifyTarget } from './request.ts';
 import { rewriteVerified } from './rewrite-verified.ts';
 import { type Refusal, type VerifyStats, verifyBpf } from './verify.ts';
 
@@ -14,6 +15,10 @@ export interface VerifyBytesRequest {
   readonly args?: readonly ('ctx' | 'int')[];
   /** What instructions count as maps (BPF_PSEUDO_MAP_IDX). */
   readonly maps: readonly VerifierMap[];
+  /** Variables and functions of the kernel that its instructions name, by their number in BTF. */
+  readonly kernelNames?: ReadonlyMap<number, KernelName>;
+  /** Types that helpers take or answer, by name (`task_struct`): their numbers in BTF. */
+  readonly structs?: Readonly<Record<string, number>>;
   readonly isGpl?: boolean;
   readonly logLevel: 0 | 1 | 2;
   readonly cpus?: number;
@@ -41,13 +46,16 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
   if (!code.ok) return err({ ...code.fault, log: `${code.fault.detail}\n` });
   const functions = layOutBpf(code.value);
   if (!functions.ok) return err({ ...functions.fault, log: `${functions.fault.detail}\n` });
-  const { type, target, args, maps, isGpl, logLevel, cpus, maxInstructions } = request;
+  const { type, target, args, maps, isGpl, logLevel, cpus, maxInstructions, kernelNames, structs } = request;
+  const kernelName = (id: number): KernelName | undefined => kernelNames?.get(id);
   const verified = verifyBpf({
     code: code.value,
     functions: functions.value,
     type,
     map: (source, number) =>
       source === BPF_PSEUDO_MAP_IDX || source === BPF_PSEUDO_MAP_IDX_VALUE ? maps[number] : undefined,
+    kernelName,
+    struct: (name) => structs?.[name],
     helper: (id) => HELPER_PROTOTYPES.get(id),
     helperName,
     logLevel,
@@ -60,7 +68,7 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
   });
   if (!verified.ok) return verified;
   const { stats, log, maxCtxOffset } = verified.value;
-  const rewritten = rewriteVerified(code.value, functions.value, verified.value);
+  const rewritten = rewriteVerified(withKernelAddresses(code.value, kernelName), functions.value, verified.value);
   const { stackDepths } = rewritten;
   return ok({ code: toHex(bytesOfBpfCode(rewritten.code)), stackDepths, maxCtxOffset, stats, log });
 }

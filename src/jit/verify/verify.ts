@@ -5,6 +5,7 @@ import { checkPaths } from './check.ts';
 import { checkHook } from './ctx-access.ts';
 import { Env, LIMIT_INSNS, Rejected } from './env.ts';
 import { checkImmediates } from './immediates.ts';
+import { withKernelAddresses } from './kernel-names.ts';
 import { registersLive } from './liveness.ts';
 import { checkMaxStackDepth, findTailCalls } from './max-stack.ts';
 import { newReg, unknownScalar } from './reg.ts';
@@ -70,7 +71,8 @@ function describer(request: VerifyRequest): (slot: number) => string {
   let texts: ReadonlyMap<number, string> | undefined;
   return (slot) => {
     const helper = (id: number): string | undefined => request.helper(id)?.name.replace(/^bpf_/, '');
-    texts ??= new Map(disassembleBpf(request.code, { helper }).map((line) => [line.slot, line.text]));
+    const shown = withKernelAddresses(request.code, request.kernelName);
+    texts ??= new Map(disassembleBpf(shown, { helper }).map((line) => [line.slot, line.text]));
     return texts.get(slot) ?? '';
   };
 }

@@ -1,6 +1,6 @@
 /**
  * BPF helpers, played where their kernel functions begin: what they need of a booted kernel (clocks, maps, a tracing buffer) is not there to be
- * executed. Those that only read the context of a trampoline are executed.
+ * executed. Those that only read the context of a trampoline, or where a CPU's variables are, are executed.
  */
 import {
   GET_FUNC_IP,
@@ -14,11 +14,11 @@ import {
 } from '../../jit/index.ts';
 import type { Execution, GuestCall, Handler, Played } from '../execution.ts';
 import { GuestFault } from '../guest.ts';
-import { STACK_SIZE, stackStart, taskStart } from '../layout.ts';
+import { percpuStart, STACK_SIZE, stackStart, taskStart } from '../layout.ts';
 import { funcIpOfKprobe } from './kprobe-ftrace.ts';
 
-/** get_func_ip, get_func_arg, get_func_ret, get_func_arg_cnt: machine code of the kernel that can be executed. */
-const EXECUTED: readonly number[] = [173, 183, 184, 185];
+/** per_cpu_ptr, this_cpu_ptr, get_func_ip, get_func_arg, get_func_ret, get_func_arg_cnt: machine code of the kernel that can be executed. */
+const EXECUTED: readonly number[] = [153, 154, 173, 183, 184, 185];
 
 const ARGUMENTS = ['rdi', 'rsi', 'rdx', 'rcx', 'r8'] as const;
 const FRAMES_MAX = 127;
@@ -55,7 +55,7 @@ function stackOf(x: Execution): readonly bigint[] {
 }
 
 function contextOf(x: Execution): HelperContext {
-  const { guest, bpf } = x;
+  const { guest, bpf, index } = x;
   const cpu = guest.cpu.number;
   return {
     memory: {
@@ -69,6 +69,8 @@ function contextOf(x: Execution): HelperContext {
     now: bpf.now,
     random: bpf.random,
     trace: (line, text) => x.trace(line, text),
+    perCpuOffset: (number) =>
+      number < index.image.cpus ? percpuStart(number) - (index.symbol('__per_cpu_start') ?? 0n) : undefined,
     cookie: () => {
       const running = x.programs.at(-1);
       return running?.runCtx === undefined ? 0n : guest.read64(running.runCtx);

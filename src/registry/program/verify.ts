@@ -1,6 +1,7 @@
 import { err, fromHex, ok, type Result } from '../../base/index.ts';
-import { type BtfTypes, kernelBtf } from '../../image/index.ts';
+import { BTF_KIND, type BtfTypes, kernelBtf, perCpuVariables, typeNamed } from '../../image/index.ts';
 import {
+  type KernelName,
   type MapSpec,
   type Refusal,
   type VerifiedBytes,
@@ -26,6 +27,10 @@ export interface VerificationJob {
   /** Of an extension: what its main function takes. */
   readonly args?: readonly ('ctx' | 'int')[];
   readonly maps: readonly MapSpec[];
+  /** Variables and functions of the kernel that its instructions name, by their number in BTF. */
+  readonly kernelNames?: ReadonlyMap<number, KernelName>;
+  /** Structs that helpers take or answer, by name. */
+  readonly structs?: Readonly<Record<string, number>>;
   /** Whether its licence is compatible with the GPL; bytecode has none and is taken for such. */
   readonly isGpl?: boolean;
 }
@@ -48,6 +53,36 @@ function programTarget(state: Pick<KernelState, 'bpfProgs'>, name: string): Veri
   const program = place === undefined ? undefined : state.bpfProgs.get(place.id);
   const func = program === undefined ? undefined : functionOf(program, place?.func);
   return func === undefined ? undefined : { name: func.name, words: func.args.length };
+}
+
+const BPF_LD_IMM64 = 0x18;
+const BPF_PSEUDO_BTF_ID = 3;
+
+/** What instructions name of the kernel by its BTF, with its address (kallsyms_lookup_name); bytes that are no instructions name nothing. */
+function kernelNames({ image }: World, bytecode: string): ReadonlyMap<number, KernelName> {
+  const names = new Map<number, KernelName>();
+  const btf = kernelBtf(image);
+  const bytes = Buffer.from(bytecode, 'hex');
+  for (let at = 0; btf !== undefined && at + 16 <= bytes.length; at += 8) {
+    if (bytes[at] !== BPF_LD_IMM64) continue;
+    const id = bytes.readInt32LE(at + 4);
+    if ((bytes[at + 1] ?? 0) >> 4 === BPF_PSEUDO_BTF_ID && id > 0 && id < btf.count)
+      names.set(id, {
+        address: image.symbols.byName(btf.types.name(id))[0]?.address,
+        isPerCpu: perCpuVariables(btf).has(id),
+      });
+    at += 8;
+  }
+  return names;
+}
+
+/** Structs that prototypes of helpers name. */
+const HELPER_STRUCTS = ['task_struct'] as const;
+
+function helperStructs({ image }: World): Readonly<Record<string, number>> {
+  const btf = kernelBtf(image);
+  const ids = HELPER_STRUCTS.map((name) => [name, btf && typeNamed(btf, BTF_KIND.STRUCT, name)] as const);
+  return Object.fromEntries(ids.flatMap(([name, id]) => (id === undefined ? [] : [[name, id]])));
 }
 
 /** What to ask of a program that is loaded; undefined for one that may do anything, since it never runs in the kernel. */
@@ -93,6 +128,8 @@ function jobFor(
     bytecode,
     type,
     maps,
+    kernelNames: kernelNames(world, bytecode),
+    structs: helperStructs(world),
     ...(target === undefined ? {} : { target }),
     ...(args === undefined ? {} : { args }),
   };
