@@ -1,9 +1,9 @@
 import type { Fault, Holder, ReadableText } from '../base/index.ts';
 import { bytesEqual, invariant, type Steps, straight, toHex, visitAll } from '../base/index.ts';
 import { ENDBR_INSN_SIZE } from '../insn/index.ts';
+import { DraftTables } from './draft-tables.ts';
 import { noteOverwritten } from './kgdb/overwritten.ts';
 import type {
-  ArenaState,
   Attachment,
   BpfTrampoline,
   DynFtrace,
@@ -43,15 +43,11 @@ export type OpsFuncCommand =
 /** What a direct owner answers when it meets IPMODIFY (ftrace_ops.ops_func). */
 export type OpsFunc = (txn: Txn, ops: FtraceOps, command: OpsFuncCommand) => Fault | undefined;
 
-interface Draftable<Table> {
-  asMutable(): Table;
-}
-
 /**
  * One decision in the making: a draft of the next state, the ops that lead there, and text as it would be. Working on a Txn changes
  * nothing outside it; who holds the state before may go on using it.
  */
-export class Txn {
+export class Txn extends DraftTables {
   /** The kernel with the modules that the draft has. */
   world: World;
   /** ops_func of BPF trampolines (bpf_tramp_ftrace_ops_func); a pointer in Linux too, since ftrace does not know BPF. */
@@ -70,79 +66,32 @@ export class Txn {
   modules: KernelState['modules'];
   ftrace: FtraceState;
   isKprobesOptimization: boolean;
-  records: KernelState['records'];
-  opsTable: KernelState['ops'];
-  opsBySite: KernelState['opsBySite'];
   graphTracers: KernelState['graphTracers'];
-  directFunctions: KernelState['directFunctions'];
-  kprobes: KernelState['kprobes'];
-  kprobeTable: KernelState['kprobeTable'];
   optimizer: KernelState['optimizer'];
-  trampolines: KernelState['trampolines'];
-  programs: KernelState['programs'];
   maps: KernelState['maps'];
   readonly nextMap: KernelState['nextMap'];
-  bpfProgs: KernelState['bpfProgs'];
-  arena: ArenaState;
-  livepatches: KernelState['livepatches'];
   livepatching: KernelState['livepatching'];
-  lingering: KernelState['lingering'];
-  tasks: KernelState['tasks'];
   nextFrame: number;
-  staticKeys: KernelState['staticKeys'];
-  staticCalls: KernelState['staticCalls'];
-  tracepoints: KernelState['tracepoints'];
-  kgdb: KernelState['kgdb'];
-  attachments: KernelState['attachments'];
-  revisions: KernelState['revisions'];
-  quarantined: KernelState['quarantined'];
   /** removed_ops of ftrace_shutdown: the ops on its way out, asked first for its trampoline. */
   removing: FtraceOps | undefined;
   /** The ops being modified (FTRACE_OPS_FL_MODIFYING) with the filter it had before. */
   modifying: { readonly id: string; readonly oldFilter: FtraceOps['filter'] } | undefined;
 
-  readonly #reads: boolean;
-
   /** `reads`: nothing will be written, so the tables are the state's own. */
   constructor(world: World, state: KernelState, text: ReadableText, bpfOpsFunc: OpsFunc, reads = false) {
-    this.#reads = reads;
-    const draft = <Table extends Draftable<Table>>(table: Table): Table => (reads ? table : table.asMutable());
+    super(state, reads);
     this.world = worldOf(world, state.modules);
     this.modules = state.modules;
     this.bpfOpsFunc = bpfOpsFunc;
     this.text = new OverlayText(text);
     this.ftrace = state.ftrace;
     this.isKprobesOptimization = state.isKprobesOptimization;
-    this.records = draft(state.records);
-    this.opsTable = draft(state.ops);
-    this.opsBySite = draft(state.opsBySite);
     this.graphTracers = state.graphTracers;
-    this.directFunctions = draft(state.directFunctions);
-    this.kprobes = draft(state.kprobes);
-    this.kprobeTable = draft(state.kprobeTable);
     this.optimizer = state.optimizer;
-    this.trampolines = draft(state.trampolines);
-    this.programs = draft(state.programs);
     this.maps = state.maps;
     this.nextMap = state.nextMap;
-    this.bpfProgs = draft(state.bpfProgs);
-    this.arena = {
-      ...state.arena,
-      free: draft(state.arena.free),
-      allocations: draft(state.arena.allocations),
-    };
-    this.livepatches = draft(state.livepatches);
     this.livepatching = state.livepatching;
-    this.lingering = draft(state.lingering);
-    this.tasks = draft(state.tasks);
     this.nextFrame = state.nextFrame;
-    this.staticKeys = draft(state.staticKeys);
-    this.staticCalls = draft(state.staticCalls);
-    this.tracepoints = draft(state.tracepoints);
-    this.kgdb = draft(state.kgdb);
-    this.attachments = draft(state.attachments);
-    this.revisions = draft(state.revisions);
-    this.quarantined = draft(state.quarantined);
   }
 
   /** Ahead of {@link finish}, which finishes at once what is left: sites that will have another revision. */
@@ -157,43 +106,9 @@ export class Txn {
 
   /** The next state. The draft must not be used afterwards. */
   finish(): KernelState {
-    invariant(!this.#reads, 'what only reads has no next state');
+    invariant(!this.reads, 'what only reads has no next state');
     for (const site of this.touched) this.#revise(site);
-    return {
-      modules: this.modules,
-      ftrace: this.ftrace,
-      isKprobesOptimization: this.isKprobesOptimization,
-      records: this.records.asImmutable(),
-      ops: this.opsTable.asImmutable(),
-      opsBySite: this.opsBySite.asImmutable(),
-      graphTracers: this.graphTracers,
-      directFunctions: this.directFunctions.asImmutable(),
-      kprobes: this.kprobes.asImmutable(),
-      kprobeTable: this.kprobeTable.asImmutable(),
-      optimizer: this.optimizer,
-      trampolines: this.trampolines.asImmutable(),
-      programs: this.programs.asImmutable(),
-      maps: this.maps,
-      nextMap: this.nextMap,
-      bpfProgs: this.bpfProgs.asImmutable(),
-      arena: {
-        ...this.arena,
-        free: this.arena.free.asImmutable(),
-        allocations: this.arena.allocations.asImmutable(),
-      },
-      livepatches: this.livepatches.asImmutable(),
-      livepatching: this.livepatching,
-      lingering: this.lingering.asImmutable(),
-      tasks: this.tasks.asImmutable(),
-      nextFrame: this.nextFrame,
-      staticKeys: this.staticKeys.asImmutable(),
-      staticCalls: this.staticCalls.asImmutable(),
-      tracepoints: this.tracepoints.asImmutable(),
-      kgdb: this.kgdb.asImmutable(),
-      attachments: this.attachments.asImmutable(),
-      revisions: this.revisions.asImmutable(),
-      quarantined: this.quarantined.asImmutable(),
-    };
+    return this.finished(this);
   }
 
   /** From here on the draft's text, symbols and tables are those with these modules. */
@@ -282,7 +197,7 @@ export class Txn {
   }
 
   emit(op: TextOp): void {
-    invariant(!this.#reads, 'what only reads changes no text');
+    invariant(!this.reads, 'what only reads changes no text');
     switch (op.kind) {
       case 'byte':
       case 'poke':
@@ -309,7 +224,7 @@ export class Txn {
 
   /** {@link emit} of what may be very much: verifies everything before the draft's text has any of it. */
   *emitBatch(op: Extract<TextOp, { readonly kind: 'batch' }>): Steps<void> {
-    invariant(!this.#reads, 'what only reads changes no text');
+    invariant(!this.reads, 'what only reads changes no text');
     const { changes } = op;
     yield* visitAll(changes, changes.length, 'checking bytes', (change) => {
       this.verify(change.at, change.expected);
