@@ -1,5 +1,14 @@
+/** Up to here a loop is faster than the call into the runtime: an instruction. */
+const SHORT = 16;
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 /** Lower-case hex without separators, the wire form of bytes. */
 export function toHex(bytes: Uint8Array): string {
+  if (bytes.length <= SHORT) {
+    let text = '';
+    for (const byte of bytes) text += HEX[byte];
+    return text;
+  }
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 }
 
@@ -9,7 +18,10 @@ export function fromHex(text: string): Uint8Array | undefined {
 }
 
 export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && Buffer.compare(a, b) === 0;
+  if (a.length !== b.length) return false;
+  if (a.length > SHORT) return Buffer.compare(a, b) === 0;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** A memory that can be read and never written: what everyone outside textpoke sees of text. Offsets count from `_text`. */

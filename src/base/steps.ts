@@ -18,7 +18,7 @@ export type Steps<T> = Generator<Progress, T, undefined>;
 /** Items between two steps: some tenths of a millisecond. */
 const ITEMS = 256;
 
-/** Visits all, with a step now and then and one at the end. */
+/** Visits all, with a step now and then. */
 export function* visitAll<T>(
   items: Iterable<T>,
   total: number,
@@ -31,7 +31,6 @@ export function* visitAll<T>(
     done += 1;
     if (done % ITEMS === 0) yield { what, done, total };
   }
-  if (done % ITEMS !== 0) yield { what, done, total };
 }
 
 /** Does it all at once. */

@@ -26,24 +26,43 @@ export const costAnswer = (cost: OpCost, textMutexHeldUs = 0): CostAnswer => ({
   textMutexHeldUs,
 });
 
-/** Text that nobody has patched. */
-const originalText = (view: Txn): Pick<ReadableText, 'bytes'> => ({
-  bytes: (at, length) => originalBytes(view, at, length),
-});
+/** The longest site: a call, a jump. */
+const SITE_BYTES = 5;
 
-/** `before` and `after` are read from text as it was and as it is. */
+/** So many bytes of text at a place, hex. */
+export type HexText = (at: number, length: number) => string;
+
+export const hexText =
+  (text: ReadableText): HexText =>
+  (at, length) =>
+    toHex(text.bytes(at, length));
+
+/** Text that nobody has patched. */
+const originalText =
+  (view: Txn): HexText =>
+  (at, length) =>
+    toHex(originalBytes(view, at, length));
+
+/** These sites as they are now, for an answer that is made when they have changed. */
+export function keptText(text: ReadableText, sites: readonly number[]): HexText {
+  const kept = new Map<number, string>();
+  for (const at of sites) kept.set(at, toHex(text.bytes(at, text.contains(at, SITE_BYTES) ? SITE_BYTES : 1)));
+  return (at, length) => kept.get(at)?.slice(0, 2 * length) ?? toHex(text.bytes(at, length));
+}
+
+/** `before`: text as it was. */
 export function siteAnswers(
   view: Txn,
   sites: readonly number[],
-  before: Pick<ReadableText, 'bytes'>,
-  after: Pick<ReadableText, 'bytes'>,
+  before: HexText,
+  after: ReadableText,
 ): readonly SiteAnswer[] {
   return sites.map((at) => {
     const facts = siteFacts(view, at);
     return {
       address: wireAddress(view.world, at),
       place: view.place(at),
-      before: toHex(before.bytes(at, facts.length)),
+      before: before(at, facts.length),
       after: toHex(after.bytes(at, facts.length)),
       mechanism: facts.mechanism,
       chain: facts.chain,

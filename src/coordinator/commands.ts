@@ -1,5 +1,5 @@
 /** What changes the kernel: attach, detach, enable. Each is one hold of text_mutex: decide, carry out, take the state, tell. */
-import { bytesEqual, err, type Fault, invariant, ok, type Result, type Steps, straight } from '../base/index.ts';
+import { err, type Fault, invariant, ok, type Result, type Steps, straight } from '../base/index.ts';
 import { INT3_INSN_OPCODE } from '../insn/index.ts';
 import {
   ATTACHMENT_UNKNOWN,
@@ -10,12 +10,11 @@ import {
   decideDetachSteps,
   decideSetEnabled,
   type KernelState,
-  OverlayText,
   originalBytes,
   refuse,
 } from '../registry/index.ts';
 import { announcePokes, PLACES_IN_EVENT } from './announce-pokes.ts';
-import { areShown, costAnswer, shownSites, siteAnswers, wireAddress } from './answers.ts';
+import { areShown, costAnswer, type HexText, keptText, shownSites, siteAnswers, wireAddress } from './answers.ts';
 import { attachmentAnswer } from './attachment-answer.ts';
 import type { Command, CommandTurn } from './command.ts';
 import { type Cost, granted, type Kernel } from './kernel.ts';
@@ -72,16 +71,9 @@ export function announceReplaced(kernel: Kernel, replaced: readonly Attachment[]
     });
 }
 
-/** Live text that keeps showing these sites as they are now, when an answer is going to show them at all. */
-function textBefore(kernel: Kernel, sites: readonly number[], isAll: boolean): OverlayText {
-  const overlay = new OverlayText(kernel.text);
-  if (!areShown(sites.length, isAll)) return overlay;
-  for (const at of sites) {
-    const bytes = kernel.text.bytes(at, kernel.text.contains(at, 6) ? 6 : 1);
-    overlay.apply({ kind: 'install', at, bytes, what: 'before' });
-  }
-  return overlay;
-}
+/** Nothing, when the answer is not going to show them. */
+const textBefore = (kernel: Kernel, sites: readonly number[], isAll: boolean): HexText =>
+  keptText(kernel.text, areShown(sites.length, isAll) ? sites : []);
 
 function movedOn(kernel: Kernel, attachment: Attachment, ifMatch: number | undefined): Fault | undefined {
   if (ifMatch === undefined) return undefined;
@@ -206,7 +198,7 @@ function restoredSites(kernel: Kernel, sites: readonly number[]): readonly strin
   const isPristine = (at: number): boolean => {
     const original = originalBytes(view, at, kernel.text.contains(at, 5) ? 5 : 1);
     const isCode = kernel.world.pristine.contains(at, 1) || original[0] !== INT3_INSN_OPCODE;
-    return isCode && bytesEqual(kernel.text.bytes(at, original.length), original);
+    return isCode && kernel.text.equals(at, original);
   };
   return sites.filter(isPristine).map((at) => wireAddress(kernel.world, at));
 }

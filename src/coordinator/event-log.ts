@@ -16,6 +16,7 @@ export class EventLog {
   /** Called with events that no command makes. Without it they are published at once. */
   readonly #onLoose: (event: ServiceEvent) => void;
   #collecting: ServiceEvent[] | undefined;
+  #newest: { readonly ms: number; readonly text: string } | undefined;
   #last = 0;
   #published = 0;
 
@@ -31,7 +32,7 @@ export class EventLog {
 
   append(type: EventType, data: Readonly<Record<string, unknown>>): ServiceEvent {
     this.#last += 1;
-    const event: ServiceEvent = { sequence: this.#last, time: new Date(this.#clock.now()).toISOString(), type, data };
+    const event: ServiceEvent = { sequence: this.#last, time: this.#time(), type, data };
     this.#keep(event);
     if (this.#collecting === undefined) this.#onLoose(event);
     else this.#collecting.push(event);
@@ -81,6 +82,13 @@ export class EventLog {
   onEvent(listener: (event: ServiceEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** All events of a command have the same. */
+  #time(): string {
+    const ms = this.#clock.now();
+    if (this.#newest?.ms !== ms) this.#newest = { ms, text: new Date(ms).toISOString() };
+    return this.#newest.text;
   }
 
   /** The newest so many; nobody has seen them, and their numbers are given again. */

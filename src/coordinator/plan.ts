@@ -8,7 +8,7 @@ import {
   readOnly,
   refuse,
 } from '../registry/index.ts';
-import { SITES_SHOWN, siteAnswers } from './answers.ts';
+import { hexText, SITES_SHOWN, siteAnswers } from './answers.ts';
 import type { PlanKernel } from './kernel.ts';
 import { estimateOf, NO_COST, planCost } from './plan-cost.ts';
 import { after, plannedId, present, type Situation, tryStep } from './plan-situation.ts';
@@ -107,7 +107,7 @@ function grantedStep(
   return {
     index: turn.index,
     verdict: verdict === 'changed' ? 'attached' : verdict,
-    sites: siteAnswers(readOnly(kernel.world, next.state, next.text), shown, before.text, next.text),
+    sites: siteAnswers(readOnly(kernel.world, next.state, next.text), shown, hexText(before.text), next.text),
     siteCount: attachment.sites.length,
     cost: planCost(decision.ops, estimateOf(attachment, verdict === 'detached'), next.state),
     warnings: decision.warnings,

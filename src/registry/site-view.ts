@@ -10,7 +10,7 @@ import { TRAMPOLINE_PROGRAMS_MAX } from './kernels/bpf-facts.ts';
 import { standingBytes } from './kprobe/entry.ts';
 import { OPS, REC } from './model/flags.ts';
 import type { BpfTrampoline } from './model/state.ts';
-import { opsAttachments } from './owners/holders.ts';
+import { kprobeAttachments, opsAttachments } from './owners/holders.ts';
 import { trampolineCovering } from './static-call/calls.ts';
 import { callOwnersAt } from './static-call/owners.ts';
 import type { Txn } from './txn.ts';
@@ -54,6 +54,7 @@ function siteKind(txn: Txn, at: number): { readonly kind: SiteKind; readonly len
 
 /** The BPF trampoline whose call stands at this address. */
 export function trampolineAt(txn: Txn, at: number): BpfTrampoline | undefined {
+  if (txn.trampolines.size === 0) return undefined;
   const generated = txn.trampolines.get(at) ?? txn.trampolines.get(at - ENDBR_INSN_SIZE);
   if (generated?.program !== undefined) return generated;
   const func = txn.world.image.symbols.containing(at)?.offset;
@@ -71,12 +72,15 @@ function ftraceMechanism(txn: Txn, at: number): string {
 /** ftrace-level owners newest first, then the direct call: fentry, fmod_ret, fexit programs newest first. */
 function ftraceOwners(txn: Txn, at: number): readonly string[] {
   const ops = opsAt(txn, at);
-  const listed = ops.filter((each) => !hasFlag(each, OPS.DIRECT));
-  const direct = ops.filter((each) => hasFlag(each, OPS.DIRECT));
-  const disabled = (txn.kprobeTable.get(at)?.children ?? []).flatMap((child) =>
-    child.kind === 'probe' ? [child.id] : [],
-  );
-  return [...new Set([...[...listed, ...direct].flatMap((each) => opsAttachments(txn, each, at)), ...disabled])];
+  const owners = new Set<string>();
+  const add = (ids: readonly string[]): void => {
+    for (const id of ids) owners.add(id);
+  };
+  for (const each of ops) if (!hasFlag(each, OPS.DIRECT)) add(opsAttachments(txn, each, at));
+  for (const each of ops) if (hasFlag(each, OPS.DIRECT)) add(opsAttachments(txn, each, at));
+  // The disabled ones among the kprobes come last.
+  add(kprobeAttachments(txn, at));
+  return [...owners];
 }
 
 function ftraceBudget(txn: Txn, at: number): Readonly<Record<string, number>> {
@@ -96,7 +100,7 @@ function bodyFacts(txn: Txn, at: number): Facts {
   if (entry !== undefined)
     return {
       mechanism: { original: 'none', int3: 'int3', jump: 'optprobe-jump' }[entry.first],
-      owners: entry.children.flatMap((child) => (child.kind === 'probe' ? [child.id] : [])),
+      owners: kprobeAttachments(txn, at),
       budget: {},
     };
   const followers = labelOwners(txn, at) ?? callOwnersAt(txn, at);

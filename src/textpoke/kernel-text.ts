@@ -28,12 +28,20 @@ export interface PristineRange {
   readonly bytes: Uint8Array;
 }
 
+/** What is behind a text. For this room, as {@link TextMemory} and the exports below: index.ts does not pass them on. */
+export let memoryOf: (text: KernelText) => TextMemory;
+
 /**
  * The live text of one kernel: the image's executable ranges and the arena of generated code. It can be read by everybody and written by
  * nobody who has only this: writing goes through the alias that the functions of this room keep to themselves (the kernel's poking_mm,
  * arch/x86/kernel/alternative.c `__text_poke`, 6.12).
  */
 export class KernelText implements ReadableText {
+  static {
+    memoryOf = (text) => text.#memory;
+  }
+
+  readonly #memory: TextMemory;
   readonly base: KernelAddress;
   readonly ranges: readonly { readonly name: string; readonly start: TextOffset; readonly length: number }[];
   /** [start, end) of generated code. */
@@ -69,7 +77,7 @@ export class KernelText implements ReadableText {
       vector: UNPUBLISHED,
       generation: 0,
     };
-    MEMORY.set(this, memory);
+    this.#memory = memory;
     this.pristine = {
       contains: (offset, length) => findSegment(memory, offset, length) !== undefined,
       u8: (offset) => readByte(segmentOf(memory, offset, 1), offset, true),
@@ -78,27 +86,27 @@ export class KernelText implements ReadableText {
   }
 
   contains(offset: number, length: number): boolean {
-    return findSegment(memoryOf(this), offset, length) !== undefined;
+    return findSegment(this.#memory, offset, length) !== undefined;
   }
 
   /** True when all of [offset, offset + length) is the image's own text: core_kernel_text (kernel/extable.c, 6.12). */
   isCore(offset: number, length: number): boolean {
-    return findSegment(memoryOf(this), offset, length)?.isArena === false;
+    return findSegment(this.#memory, offset, length)?.isArena === false;
   }
 
   u8(offset: number): number {
-    return readByte(segmentOf(memoryOf(this), offset, 1), offset, false);
+    return readByte(segmentOf(this.#memory, offset, 1), offset, false);
   }
 
   /** A copy. */
   bytes(offset: number, length: number): Uint8Array {
-    return copyOut(memoryOf(this), offset, length, false);
+    return copyOut(this.#memory, offset, length, false);
   }
 
   /** True when the text at `offset` equals bytes [from, to) of `bytes`; throws InvariantViolation outside the text. */
   equals(offset: number, bytes: Uint8Array, from = 0, to = bytes.length): boolean {
     if (to - from > 16) return bytesEqual(this.bytes(offset, to - from), bytes.subarray(from, to));
-    const segment = segmentOf(memoryOf(this), offset, to - from);
+    const segment = segmentOf(this.#memory, offset, to - from);
     for (let i = from; i < to; i++) if (readByte(segment, offset + i - from, false) !== bytes[i]) return false;
     return true;
   }
@@ -106,13 +114,13 @@ export class KernelText implements ReadableText {
   /** Every run of bytes that differs from pristine text, ascending. Looks at written pages only. */
   changedRanges(): readonly TextRun[] {
     const runs: TextRun[] = [];
-    for (const segment of memoryOf(this).segments) collectChangedRuns(segment, runs);
+    for (const segment of this.#memory.segments) collectChangedRuns(segment, runs);
     return runs;
   }
 
   /** Bytes of text outside the arena, and of arena pages that were ever written: what an audit walks. */
   extent(): { readonly coreBytes: number; readonly arenaBytes: number; readonly dirtyPages: number } {
-    const { segments } = memoryOf(this);
+    const { segments } = this.#memory;
     const core = segments.filter((s) => !s.isArena);
     const arenaPages = segments.find((s) => s.isArena)?.dirty.size ?? 0;
     return {
@@ -124,30 +132,21 @@ export class KernelText implements ReadableText {
 
   /** Counts the stores to this text, of whatever kind: who keeps decoded instructions knows by it when to look again. */
   get generation(): number {
-    return memoryOf(this).generation;
+    return this.#memory.generation;
   }
 
   /** What int3 handlers see of the poke under way (`bp_desc`); `refs` 0 when there is none. */
   get pokeVector(): PokeVector {
-    return memoryOf(this).vector;
+    return this.#memory.vector;
   }
 }
 
-/** What is behind a text. For this room, as all exports below: index.ts does not pass them on. */
 export interface TextMemory {
   readonly segments: readonly TextSegment[];
   /** The segment found last: neighbouring reads are the rule. */
   recent: TextSegment;
   generation: number;
   vector: PokeVector;
-}
-
-const MEMORY = new WeakMap<KernelText, TextMemory>();
-
-export function memoryOf(text: KernelText): TextMemory {
-  const memory = MEMORY.get(text);
-  invariant(memory !== undefined, 'a KernelText that its constructor did not make');
-  return memory;
 }
 
 function coreSegments(sorted: readonly PristineRange[]): readonly TextSegment[] {

@@ -84,8 +84,8 @@ interface Waiter {
   /** Undefined once the waiter has its turn or has given up. */
   giveUp: ((rule: 'text-mutex.deadline' | 'text-mutex.aborted') => void) | undefined;
   stopWatching: () => void;
-  /** Runs its work; the lock is free. */
-  serve: () => Promise<void>;
+  /** Runs its work; the lock is taken for it. Never throws; a promise when the work goes on. */
+  serve: () => Promise<void> | undefined;
 }
 
 export class TextMutex {
@@ -131,18 +131,19 @@ export class TextMutex {
     if (refusal !== undefined) return Promise.resolve(this.#refused(refusal, request));
     return new Promise<Result<T>>((resolve, reject) => {
       const waiter = this.#enqueue(request, (rule) => resolve(this.#refused(rule, request)));
-      waiter.serve = async () => {
-        const release = await this.#mutex.acquire();
+      const ended = (result: Result<T> | undefined): void => {
+        // Undefined: it gave up at the last moment, and was answered then.
+        if (result !== undefined) resolve(result);
+      };
+      waiter.serve = () => {
         try {
           const turn = this.#takeTurn(waiter, body);
-          const result = turn instanceof Promise ? await turn : turn;
-          // Undefined: it gave up at the last moment, and was answered then.
-          if (result !== undefined) resolve(result);
+          if (turn instanceof Promise) return turn.then(ended, reject);
+          ended(turn);
         } catch (error) {
           reject(error);
-        } finally {
-          release();
         }
+        return undefined;
       };
       this.#serveNext();
     });
@@ -154,9 +155,15 @@ export class TextMutex {
     const next = this.#waiting.shift();
     if (next === undefined) return;
     this.#isTaken = true;
-    void next.serve().then(() => {
-      this.#isTaken = false;
-      this.#serveNext();
+    void this.#mutex.acquire().then((release) => {
+      const done = (): void => {
+        release();
+        this.#isTaken = false;
+        this.#serveNext();
+      };
+      const serving = next.serve();
+      if (serving === undefined) done();
+      else void serving.then(done);
     });
   }
 
@@ -192,7 +199,7 @@ export class TextMutex {
         answer(rule);
       },
       stopWatching: () => undefined,
-      serve: () => Promise.resolve(),
+      serve: () => undefined,
     };
     this.#watch(waiter);
     this.#waiting.push(waiter);

@@ -5,6 +5,15 @@ import { globMatches, PATTERN_MAX } from './glob.ts';
 import { characterSet, nearNames } from './near-names.ts';
 import type { SymbolColumns } from './symbol-columns.ts';
 
+/** Symbols are asked for again and again, for each site and each event: each is made when it is first asked for. */
+function madeOnce<T>(count: number, make: (index: number) => T): (index: number) => T {
+  const made = new Array<T | undefined>(count);
+  return (index) => {
+    made[index] ??= make(index);
+    return made[index];
+  };
+}
+
 /** The published symbol table over its columns; names become strings only when asked for. */
 export function symbolTable(columns: SymbolColumns, base: KernelAddress, end: number): SymbolTable {
   const { count, low, offsets, names, nameStart, types } = columns;
@@ -23,7 +32,7 @@ export function symbolTable(columns: SymbolColumns, base: KernelAddress, end: nu
     const next = after < offsets.length ? (offsets[after] as number) : Math.max(end, Number(address - base));
     return base + BigInt(next);
   };
-  const at = (index: number): KernelSymbol => {
+  const at = madeOnce(count, (index: number): KernelSymbol => {
     invariant(Number.isInteger(index) && index >= 0 && index < count, () => `symbol ${index} of ${count}`);
     const address = addressOf(index);
     return {
@@ -33,7 +42,7 @@ export function symbolTable(columns: SymbolColumns, base: KernelAddress, end: nu
       size: Number(nextAddress(address) - address),
       type: String.fromCharCode(types[index] as number),
     };
-  };
+  });
   let sets: Uint32Array | undefined;
   const characterSets = (): Uint32Array => {
     sets ??= columns.functions.map((index) => characterSet(names, nameStartOf(index), nameEndOf(index)));
@@ -54,7 +63,7 @@ export function symbolTable(columns: SymbolColumns, base: KernelAddress, end: nu
       const index = firstIndexOf(columns, columns.chains, name);
       return index === undefined || index < low.length ? undefined : textOffset(offsets[index - low.length] as number);
     },
-    matching: (pattern) => matching(pattern),
+    matching,
     near: (name, limit) => {
       const column = { names, start: nameStartOf, end: nameEndOf };
       const found = nearNames(column, columns.functions, characterSets(), name, limit);

@@ -6,8 +6,9 @@ import type { Txn } from '../txn.ts';
 
 /** Attachments of the kprobes at an address, newest first. */
 export function kprobeAttachments(txn: Txn, addr: number): readonly string[] {
-  const entry = txn.kprobeTable.get(addr);
-  return (entry?.children ?? []).flatMap((child) => (child.kind === 'probe' ? [child.id] : []));
+  const ids: string[] = [];
+  for (const child of txn.kprobeTable.get(addr)?.children ?? []) if (child.kind === 'probe') ids.push(child.id);
+  return ids;
 }
 
 /** Attachments behind one ops at a site, in the order in which they run. */
