@@ -17,6 +17,13 @@ export function fromHex(text: string): Uint8Array | undefined {
   return text.length % 2 === 0 && /^[0-9a-fA-F]*$/.test(text) ? Uint8Array.from(Buffer.from(text, 'hex')) : undefined;
 }
 
+/** For the few bytes of an instruction this is several times faster than `slice`. */
+export function copyOf(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(bytes.length);
+  for (let i = 0; i < bytes.length; i++) copy[i] = bytes[i] as number;
+  return copy;
+}
+
 export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   if (a.length > SHORT) return Buffer.compare(a, b) === 0;

@@ -9,8 +9,13 @@ function rel32(opcode: number, at: number, to: number): Uint8Array {
   if (!fitsS32(displacement)) throw new RangeError(`a rel32 at ${at} does not reach ${to}`);
   const bytes = new Uint8Array(5);
   bytes[0] = opcode;
-  new DataView(bytes.buffer).setInt32(1, displacement, true);
+  putS32(bytes, 1, displacement);
   return bytes;
+}
+
+/** A DataView would give each of these few bytes a buffer of its own. */
+function putS32(bytes: Uint8Array, at: number, value: number): void {
+  for (let i = 0; i < 4; i++) bytes[at + i] = value >> (8 * i);
 }
 
 /** `call to` as it stands at `at`; both count from `_text`. Throws RangeError beyond ±2 GiB (Linux: ERANGE). */
@@ -33,7 +38,7 @@ export function jccRel32(condition: number, at: number, to: number): Uint8Array 
   const bytes = new Uint8Array(6);
   bytes[0] = 0x0f;
   bytes[1] = 0x80 | (condition & 0xf);
-  new DataView(bytes.buffer).setInt32(2, displacement, true);
+  putS32(bytes, 2, displacement);
   return bytes;
 }
 

@@ -1,3 +1,4 @@
+import { copyOf } from '../base/index.ts';
 import { decodeInsn } from './decode.ts';
 import { isNop } from './nops.ts';
 import {
@@ -53,7 +54,7 @@ export function pokeLoc(bytes: Uint8Array, at: number, emulate?: Uint8Array): Po
   const opcode = isLongJcc ? insn.opcode2 - 0x10 : insn.opcode;
   const entry = (handled: number, disp: number): PokeLocResult => ({
     ok: true,
-    value: { at, len, opcode: handled, disp, text: bytes.slice(), emulate: emulate?.slice() },
+    value: { at, len, opcode: handled, disp, text: copyOf(bytes), emulate: emulate && copyOf(emulate) },
   });
 
   if (opcode === RET_INSN_OPCODE || opcode === JMP32_INSN_OPCODE || opcode === JMP8_INSN_OPCODE) {
@@ -72,10 +73,16 @@ export function pokeLoc(bytes: Uint8Array, at: number, emulate?: Uint8Array): Po
 
 /** A call and the five-byte nop, which nearly all pokes write, are told without decoding; undefined: it is neither. */
 function usualLoc(bytes: Uint8Array, at: number): PokeLoc | undefined {
-  const loc = { at, len: CALL_INSN_SIZE, emulate: undefined };
-  if (bytes[0] === CALL_INSN_OPCODE)
-    return { ...loc, opcode: CALL_INSN_OPCODE, disp: rel32Of(bytes), text: bytes.slice() };
-  return isNop(bytes, CALL_INSN_SIZE) ? { ...loc, opcode: JMP32_INSN_OPCODE, disp: 0, text: bytes.slice() } : undefined;
+  const isCall = bytes[0] === CALL_INSN_OPCODE;
+  if (!isCall && !isNop(bytes, CALL_INSN_SIZE)) return undefined;
+  return {
+    at,
+    len: CALL_INSN_SIZE,
+    opcode: isCall ? CALL_INSN_OPCODE : JMP32_INSN_OPCODE,
+    disp: isCall ? rel32Of(bytes) : 0,
+    text: copyOf(bytes),
+    emulate: undefined,
+  };
 }
 
 const rel32Of = (bytes: Uint8Array): number =>

@@ -1,4 +1,4 @@
-import { invariant, type TextOffset } from '../base/index.ts';
+import { copyOf, invariant, type TextOffset } from '../base/index.ts';
 import { type PokeLoc, pokeLoc } from '../insn/index.ts';
 import type { KernelText } from './kernel-text.ts';
 import type { PokeAuthor } from './poke-history.ts';
@@ -34,9 +34,11 @@ export function compareExpected(text: KernelText, pokes: readonly Poke[]): reado
 
 /** The first of them. */
 export function firstMismatch(text: KernelText, pokes: readonly Poke[]): PokeMismatch | undefined {
-  for (const [entry, poke] of pokes.entries()) {
+  let entry = 0;
+  for (const poke of pokes) {
     const mismatch = compareOne(text, poke, entry);
     if (mismatch !== undefined) return mismatch;
+    entry += 1;
   }
   return undefined;
 }
@@ -64,11 +66,4 @@ export function prepareEntry(poke: PokeEntry): PreparedEntry {
   if (!checked.ok) invariant(false, `poke at ${poke.at}: ${checked.reason}`);
   const loc = checked.value;
   return { at: poke.at, expected: copyOf(poke.expected), bytes: loc.text, by: poke.by, loc };
-}
-
-/** For a few bytes this is several times faster than `slice`. */
-function copyOf(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(bytes.length);
-  for (let i = 0; i < bytes.length; i++) copy[i] = bytes[i] ?? 0;
-  return copy;
 }

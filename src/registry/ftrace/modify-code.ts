@@ -9,7 +9,7 @@
  * Source: kernel/trace/ftrace.c ftrace_modify_all_code, arch/x86/kernel/ftrace.c ftrace_replace_code (6.12).
  */
 import { type Steps, straight, visitAll } from '../../base/index.ts';
-import { CALL_INSN_SIZE, callRel32, NOP5 } from '../../insn/index.ts';
+import { callRel32, NOP5 } from '../../insn/index.ts';
 import type { DynFtrace } from '../model/state.ts';
 import type { TextChange } from '../text-op.ts';
 import type { Txn } from '../txn.ts';
@@ -22,23 +22,24 @@ export interface ModifyCommand {
   readonly isUpdateTraceFunc: boolean;
 }
 
-function* replaceCode(txn: Txn, sites: readonly number[], enable: boolean): Steps<void> {
+function* replaceCode(txn: Txn, sites: Uint32Array, enable: boolean): Steps<void> {
   const changes: TextChange[] = [];
   const after: { readonly site: number; readonly record: DynFtrace }[] = [];
   yield* visitAll(sites, sites.length, 'finding what sites call', (site) => {
     if (skipRecord(txn, site)) return;
-    const checked = checkRecord(txn.record(site), enable);
+    const record = txn.record(site);
+    const checked = checkRecord(record, enable);
     if (checked.update === 'ignore') return;
-    const expected = checked.update === 'make-call' ? NOP5 : callRel32(site, addressCurrent(txn, site));
-    const bytes = checked.update === 'make-nop' ? NOP5 : callRel32(site, addressNew(txn, site));
-    changes.push({ at: site, expected: expected.slice(0, CALL_INSN_SIZE), bytes: bytes.slice(0, CALL_INSN_SIZE) });
+    const expected = checked.update === 'make-call' ? NOP5 : callRel32(site, addressCurrent(txn, site, record));
+    const bytes = checked.update === 'make-nop' ? NOP5 : callRel32(site, addressNew(txn, site, record));
+    changes.push({ at: site, expected, bytes });
     after.push({ site, record: checked.after });
   });
   if (changes.length > 0) yield* txn.emitBatch({ kind: 'batch', changes, what: 'ftrace_replace_code' });
   yield* visitAll(after, after.length, 'taking the records', ({ site, record }) => txn.setRecord(site, record));
 }
 
-const ascending = (sites: Iterable<number>): readonly number[] => [...new Set(sites)].sort((a, b) => a - b);
+const ascending = (sites: Iterable<number>): Uint32Array => Uint32Array.from(new Set(sites)).sort();
 
 /** `sites` are those whose records may have changed, in any order. While ftrace is off nothing is rewritten. */
 export function* modifyAllCode(txn: Txn, command: ModifyCommand, sites: Iterable<number>): Steps<void> {

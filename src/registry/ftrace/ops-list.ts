@@ -6,9 +6,12 @@ import type { Txn } from '../txn.ts';
 /** The ops that all function-graph tracers share (kernel/trace/fgraph.c, 6.12). */
 export const GRAPH_OPS = 'graph_ops';
 
+const NONE: readonly FtraceOps[] = [];
+
 /** Registered ops that filter on this site, newest first: what a walk of ftrace_ops_list finds. */
 export function opsAt(txn: Txn, site: number): readonly FtraceOps[] {
-  return (txn.opsBySite.get(site) ?? []).map((id) => txn.op(id));
+  const ids = txn.opsBySite.get(site);
+  return ids === undefined ? NONE : ids.map((id) => txn.op(id));
 }
 
 export function indexSite(txn: Txn, site: number, ops: FtraceOps): void {

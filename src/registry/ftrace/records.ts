@@ -120,8 +120,7 @@ const sharedCaller = (txn: Txn, saveRegs: boolean): number => {
 };
 
 /** ftrace_get_addr_new: what the site shall call. */
-export function addressNew(txn: Txn, site: number): number {
-  const record = txn.record(site);
+export function addressNew(txn: Txn, site: number, record = txn.record(site)): number {
   if (has(record, REC.DIRECT) && record.count === 1) {
     const direct = txn.directFunctions.get(site);
     if (direct !== undefined) return direct;
@@ -147,8 +146,7 @@ function currentTrampolineOps(txn: Txn, site: number): FtraceOps | undefined {
 }
 
 /** ftrace_get_addr_curr: what the site calls now, computed from the `_EN` flags, never remembered. */
-export function addressCurrent(txn: Txn, site: number): number {
-  const record = txn.record(site);
+export function addressCurrent(txn: Txn, site: number, record = txn.record(site)): number {
   if (has(record, REC.DIRECT_EN)) {
     const direct = txn.directFunctions.get(site);
     if (direct !== undefined) return direct;

@@ -36,14 +36,15 @@ function symbolFault(_txn: Txn, target: OwnerRequest['target'], fault: Fault, ru
 /** ftrace_lookup_symbols finds each name once, so that a list with one twice is never complete. Recorded. */
 function nameTwice(target: OwnerRequest['target']): Fault | undefined {
   if (target.kind !== 'places') return undefined;
-  const names = target.places.map(({ place }) =>
-    place.kind === 'symbol' && place.delta === 0 ? place.name : undefined,
-  );
-  const index = names.findIndex((name, i) => name !== undefined && names.indexOf(name) < i);
-  const place = names[index];
-  return place === undefined
-    ? undefined
-    : refuse(KPROBE_MULTI_SYMBOL, { detail: `${place} is in the list twice.`, place, index });
+  const names = new Set<string>();
+  for (const [index, { place }] of target.places.entries()) {
+    if (place.kind !== 'symbol' || place.delta !== 0) continue;
+    const { name } = place;
+    if (names.has(name))
+      return refuse(KPROBE_MULTI_SYMBOL, { detail: `${name} is in the list twice.`, place: name, index });
+    names.add(name);
+  }
+  return undefined;
 }
 
 function* attach(txn: Txn, request: OwnerRequest, symbolRule: typeof FPROBE_SYMBOL): Steps<Result<Attached>> {
