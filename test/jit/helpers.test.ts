@@ -47,7 +47,7 @@ const spec = (type: MapSpec['type'], more: Partial<MapSpec> = {}): MapSpec => ({
 /** A map as it is made, at an address of its own. */
 function made(index: number, of: MapSpec, change: (area: PagedArea) => void = () => undefined): RunMap {
   const area = new PagedArea();
-  initMap(of, area);
+  initMap(of, area, 1);
   change(area);
   return {
     id: `map_${index}`,

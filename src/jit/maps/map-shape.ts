@@ -1,5 +1,6 @@
 import { MAP_PAGE_SIZE, type MapArea } from './area.ts';
 import { ARRAY_VALUES, arrayMap } from './array-map.ts';
+import { writeBpfMap } from './bpf-map.ts';
 import { hashMap } from './hash-map.ts';
 import type { KeyedMap } from './keyed-map.ts';
 import type { MapSpec } from './map-spec.ts';
@@ -40,8 +41,9 @@ export function mapShape(spec: MapSpec): MapShape {
   }
 }
 
-/** Fills the memory of a map that is made: zeroes so far. */
-export function initMap(spec: MapSpec, area: MapArea): void {
+/** Fills the memory of a map that is made: zeroes so far. `number` is its id. */
+export function initMap(spec: MapSpec, area: MapArea, number: number): void {
+  writeBpfMap(spec, number, area);
   const shape = mapShape(spec);
   if (shape.kind === 'programs') shape.map.init(area);
   if (spec.initial !== undefined) area.write(ARRAY_VALUES, spec.initial);

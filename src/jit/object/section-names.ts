@@ -60,6 +60,9 @@ const ELSEWHERE: ReadonlySet<string> = new Set(
    struct_ops.s sk_lookup netfilter`.split(/\s+/),
 );
 
+/** Types that are loaded without the place that they are for. */
+const MANUAL = /^k(?:ret)?probe|^(?:raw_)?tracepoint$/;
+
 /**
  * What a section's name means; `elsewhere` when libbpf knows it and nothing of that type runs here, undefined when it does not know it. A leading
  * `?` (do not load by default) is no part of the name.
@@ -69,9 +72,12 @@ export function meaningOf(section: string): SectionMeaning | 'elsewhere' | undef
   const slash = name.indexOf('/');
   const head = slash < 0 ? name : name.slice(0, slash);
   const definition = DEFINITIONS.find((each) => each.name === head);
-  // A slash with nothing behind it is a mistake that libbpf refuses, too (sec_def_matches).
   if (definition === undefined) return ELSEWHERE.has(head) ? 'elsewhere' : undefined;
   const target = slash < 0 ? undefined : name.slice(slash + 1);
-  if (target === '') return undefined;
+  // A slash with nothing behind it: the program is for no function that BTF has, or is attached by hand (`kprobe.multi/`).
+  if (target === '') {
+    if (!MANUAL.test(definition.type)) return undefined;
+    return { type: definition.type, target: undefined, isSleepable: false };
+  }
   return { type: definition.type, target, isSleepable: definition.isSleepable === true };
 }

@@ -1,7 +1,7 @@
 import { BTF_KIND, type BtfTypes, stripBtf } from '../../image/index.ts';
 import { isRecord, tagFlags } from './btf-walk.ts';
 import type { Env } from './env.ts';
-import { MAYBE_NULL, PTR_TRUSTED } from './reg.ts';
+import { MAYBE_NULL, MEM_RCU, PTR_TRUSTED } from './reg.ts';
 import type { VerifyTarget } from './request.ts';
 import type { Range } from './state.ts';
 import { tracepointDoubt } from './tracepoint-arguments.ts';
@@ -208,7 +208,7 @@ function pointerValue(
     return SCALAR;
   }
   const mayBeNull = parameter.endsWith('__nullable') || doubt === 'null';
-  const flags = (isTrusted ? PTR_TRUSTED : 0) | (mayBeNull ? MAYBE_NULL : 0) | tagFlags(btf, pointee);
+  const flags = (isTrusted ? PTR_TRUSTED : 0) | (mayBeNull ? MAYBE_NULL : 0) | (tagFlags(btf, pointee) & ~MEM_RCU);
   return { kind: 'pointer', btfId: bare, flags };
 }
 

@@ -1,6 +1,6 @@
-import { MAP_FLAGS } from '../maps/index.ts';
+import { MAP_FLAGS, MAP_TYPE_NUMBERS } from '../maps/index.ts';
 import { type Bounds, S64_MIN, syncBounds } from './bounds.ts';
-import { walkStruct } from './btf-walk.ts';
+import { structNamed, walkStruct } from './btf-walk.ts';
 import { coerceToSize, coerceToSizeSigned } from './coerce.ts';
 import { ctxAccess } from './ctx-access.ts';
 import type { Env } from './env.ts';
@@ -154,11 +154,7 @@ function accessCtx(env: Env, { regno, size, isWrite, into }: Access, off: number
     env.setReg(into, scalar);
     return;
   }
-  const pointer = newReg('ptr_');
-  pointer.btfId = value.btfId;
-  pointer.flags = value.flags;
-  if ((value.flags & MAYBE_NULL) !== 0) pointer.id = env.newId();
-  env.setReg(into, pointer);
+  env.setReg(into, pointerTo(env, value));
 }
 
 /** __mark_reg_s32_range. */
@@ -216,11 +212,8 @@ export function accessBtf(env: Env, regno: number, off: number, size: number, is
     env.setReg(into, unknownScalar());
     return;
   }
-  const pointer = newReg('ptr_');
-  pointer.btfId = member.btfId;
-  pointer.flags = memberFlags(reg, name, member.flags, member.field);
-  if (mayBeNull(pointer)) pointer.id = env.newId();
-  env.setReg(into, pointer);
+  const flags = memberFlags(reg, name, member.flags, member.field);
+  env.setReg(into, pointerTo(env, { btfId: member.btfId, flags }));
 }
 
 function accessStack(env: Env, access: Access, off: number): void {
@@ -257,7 +250,7 @@ function dispatch(env: Env, access: Access, reg: Reg, off: number): void {
       else accessBtf(env, regno, off, size, isWrite, into);
       return;
     case 'map_ptr':
-      accessMapPointer(env, regno, off, isWrite);
+      accessMapPointer(env, access, off);
       return;
     default:
       invalid();
@@ -265,12 +258,42 @@ function dispatch(env: Env, access: Access, reg: Reg, off: number): void {
   }
 }
 
-/** A map itself: the kernel lets programs read it by its BTF. Here it has no memory that could be read. */
-function accessMapPointer(env: Env, regno: number, off: number, isWrite: boolean): never {
-  const reg = env.reg(regno);
-  if (off < 0) return env.reject('EACCES', `R${regno} is bpf_map invalid negative access: off=${off}`);
-  if (isWrite) return env.reject('EACCES', 'only read from bpf_map is supported');
-  return env.reject('ENOTSUPP', `map_ptr access not supported for map type ${reg.map?.type ?? ''}`);
+/** What the map of each type is in the kernel (map_btf_id of its struct bpf_map_ops). */
+const MAP_STRUCTS: Readonly<Record<VerifierMap['type'], string>> = {
+  array: 'bpf_array',
+  percpu_array: 'bpf_array',
+  prog_array: 'bpf_array',
+  perf_event_array: 'bpf_array',
+  hash: 'bpf_htab',
+  percpu_hash: 'bpf_htab',
+  lru_hash: 'bpf_htab',
+  lru_percpu_hash: 'bpf_htab',
+  stack_trace: 'bpf_stack_map',
+  ringbuf: 'bpf_ringbuf_map',
+};
+
+/** check_ptr_to_map_access: a map itself, which programs only read, by its BTF. */
+function accessMapPointer(env: Env, access: Access, off: number): void {
+  const { regno, size, isWrite, into } = access;
+  const { type } = env.reg(regno).map as VerifierMap;
+  const { btf } = env;
+  if (btf === undefined) env.reject('ENOTSUPP', 'map_ptr access not supported without CONFIG_DEBUG_INFO_BTF');
+  const name = MAP_STRUCTS[type];
+  const struct = structNamed(btf, name);
+  if (struct === undefined)
+    env.reject('ENOTSUPP', `map_ptr access not supported for map type ${MAP_TYPE_NUMBERS[type]}`);
+  if (off < 0) env.reject('EACCES', `R${regno} is ${name} invalid negative access: off=${off}`);
+  if (isWrite) env.reject('EACCES', `only read from ${name} is supported`);
+  const member = walkStruct(env, btf, struct, off, size);
+  if (into !== undefined) env.setReg(into, member.kind === 'scalar' ? unknownScalar() : pointerTo(env, member));
+}
+
+function pointerTo(env: Env, { btfId, flags }: { readonly btfId: number; readonly flags: number }): Reg {
+  const pointer = newReg('ptr_');
+  pointer.btfId = btfId;
+  pointer.flags = flags;
+  if (mayBeNull(pointer)) pointer.id = env.newId();
+  return pointer;
 }
 
 /** check_mem_access: whether a load or store through a register is safe, and what it leaves where it goes. */

@@ -87,7 +87,7 @@ export function decideCreateMap(
   const problem = limitProblem(state, identity, size);
   if (problem !== undefined) return err(refuse(MAP_LIMIT, { detail: problem }));
   const area = new PagedArea();
-  initMap(contents === undefined ? spec : { ...spec, initial: contents }, area);
+  initMap(contents === undefined ? spec : { ...spec, initial: contents }, area, state.nextMap.number);
   const address = placeFor(state, size);
   const map: BpfMap = {
     id: identity.id,

@@ -42,7 +42,7 @@ export const TEST_MAPS: readonly MapSpec[] = [
 ];
 
 export type VerifyOptions = Partial<
-  Pick<VerifyRequest, 'type' | 'target' | 'logLevel' | 'checkpointsEverywhere' | 'maxInstructions' | 'isGpl'>
+  Pick<VerifyRequest, 'type' | 'target' | 'logLevel' | 'checkpointsEverywhere' | 'maxInstructions' | 'isGpl' | 'struct'>
 > & {
   readonly btf?: BtfTypes;
 };
