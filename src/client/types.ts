@@ -617,7 +617,7 @@ export interface MapEntryRequest {
   /** prog_array: the program */
   readonly program?: string;
 
-  /** 0 BPF_ANY, 1 BPF_NOEXIST, 2 BPF_EXIST */
+  /** 0 BPF_ANY, 1 BPF_NOEXIST, 2 BPF_EXIST; 4 BPF_F_LOCK */
   readonly flags?: number;
 }
 
@@ -680,6 +680,9 @@ export interface MapRequest {
   /** Contents of the one element of an array, hex */
   readonly initial?: string;
 
+  /** Where struct bpf_spin_lock is in a value: its offset, which BTF would say */
+  readonly spinLock?: number;
+
   /** No more writes over HTTP (BPF_MAP_FREEZE) */
   readonly frozen?: boolean;
 }
@@ -708,6 +711,7 @@ export interface MapView {
   /** BPF_F_* that are set */
   readonly flags: readonly string[];
   readonly frozen: boolean;
+  readonly spinLock: number | null;
 
   /** Values of an element: one for each CPU, or one */
   readonly cpus: number;

@@ -11,6 +11,7 @@ import {
   PagedArea,
   type ProgArray,
   type StackMap,
+  shownValue,
 } from '../jit/index.ts';
 import { accessProblem, type BpfMap, MAP_ELEMENT, programsOfMap, readKey, refuse } from '../registry/index.ts';
 import type { Kernel } from './kernel.ts';
@@ -30,6 +31,7 @@ export function mapView(kernel: Kernel, map: BpfMap): MapView {
     maxEntries: spec.maxEntries,
     flags: Object.entries(MAP_FLAGS).flatMap(([name, bit]) => ((spec.flags & bit) === 0 ? [] : [name])),
     frozen: spec.isFrozen === true,
+    spinLock: spec.spinLock ?? null,
     cpus: isPerCpu(spec.type) ? MAP_CPUS : 1,
     address: formatAddress(map.address),
     memory: { reserved: mapSize(spec), used: map.pages.size * MAP_PAGE_SIZE },
@@ -48,7 +50,7 @@ const indexKey = (index: number): string => {
 };
 
 function keyedEntry({ spec }: BpfMap, map: KeyedMap, area: PagedArea, { key, at }: MapElement): MapEntryView {
-  const of = (cpu: number): string => toHex(area.read(at + cpu * map.cpuStride, spec.valueSize));
+  const of = (cpu: number): string => toHex(shownValue(area.read(at + cpu * map.cpuStride, spec.valueSize), spec));
   return map.cpuStride === 0
     ? { ...NOTHING, key: toHex(key), value: of(0) }
     : { ...NOTHING, key: toHex(key), values: Array.from({ length: MAP_CPUS }, (_, cpu) => of(cpu)) };

@@ -79,6 +79,7 @@ const mapRequest = ({
   flags,
   initial,
   isFrozen,
+  spinLock,
 }: MapSpec): CreateMapRequest => ({
   name: name.slice(0, MAP_NAME_MAX),
   type,
@@ -88,6 +89,7 @@ const mapRequest = ({
   flags,
   ...(initial === undefined ? {} : { initial: toHex(initial) }),
   ...(isFrozen === true ? { frozen: true } : {}),
+  ...(spinLock === undefined ? {} : { spinLock }),
 });
 
 /** BPF_OBJ_NAME_LEN without its NUL: libbpf cuts longer names. */

@@ -19,6 +19,8 @@ export interface MapView {
   /** Set BPF_F_*, by name. */
   readonly flags: readonly string[];
   readonly frozen: boolean;
+  /** Where struct bpf_spin_lock is in a value. */
+  readonly spinLock: number | null;
   /** Values that an element has: one for each CPU, or one. */
   readonly cpus: number;
   /** Address of the map and of its first value, as programs have them. */

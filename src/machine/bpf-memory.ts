@@ -9,6 +9,7 @@ import {
   mapIntoSpace,
   type RunMap,
   type RunWrite,
+  STUB_CODE,
   TAIL_CALL_LAYOUT,
   writesOf,
 } from '../jit/index.ts';
@@ -36,7 +37,8 @@ export class BpfMemoryOfMachine {
     this.#image = image;
     this.#textEnd = image.base + BigInt(Math.max(0, ...image.text.map(({ start, bytes }) => start + bytes.length)));
     const stubs = new Uint8Array(HELPER_STUBS_SIZE).fill(0xcc);
-    for (let id = 0; id < HELPER_STUBS_MAX; id++) stubs.set(HYPERCALL, Number(helperStub(id) - HELPER_STUBS_START));
+    for (let id = 0; id < HELPER_STUBS_MAX; id++)
+      stubs.set(STUB_CODE.get(id) ?? HYPERCALL, Number(helperStub(id) - HELPER_STUBS_START));
     space.map({
       name: 'stubs of BPF helpers',
       start: HELPER_STUBS_START,

@@ -14,6 +14,9 @@ export interface GuestCall {
 /** What a played function answers: its %rax, or undefined, which leaves %rax as it is. */
 export type Played = bigint | undefined;
 
+/** The function is not to be had yet: the CPU calls it again, as if it span. */
+export const AGAIN = Symbol('again');
+
 /** The part of a C function that the machine plays and that calls other functions on its way. */
 export type Handler = Generator<GuestCall, Played, bigint>;
 

@@ -1,4 +1,4 @@
-import type { Execution, Handler, Played } from './execution.ts';
+import type { AGAIN, Execution, Handler, Played } from './execution.ts';
 import { imageReference, programEnter, programExit } from './handlers/bpf.ts';
 import { assistFunction, directCallback, graphReturn, listFunction } from './handlers/ftrace.ts';
 import { PLAYED_HELPERS } from './handlers/helpers.ts';
@@ -10,7 +10,7 @@ import { traceBufferAlloc, traceRun, traceSubmit } from './handlers/tracepoint.t
 /** By the number of arguments. */
 const TRACE_RUNS: readonly string[] = Array.from({ length: 12 }, (_, i) => `bpf_trace_run${i + 1}`);
 
-export type Play = (x: Execution) => Handler | Played;
+export type Play = (x: Execution) => Handler | Played | typeof AGAIN;
 
 const of = (names: readonly string[], play: Play): readonly (readonly [string, Play])[] =>
   names.map((name) => [name, play]);

@@ -4,7 +4,7 @@ import { NOP5 } from '../insn/index.ts';
 import type { PokeVector } from '../textpoke/index.ts';
 import { type PlacedBuffer, placeArguments, putArguments } from './arguments.ts';
 import type { CallEnd, CallOutcome, MachineCall } from './call-types.ts';
-import { type BpfWorld, Execution, type GuestCall, type Handler, type Played } from './execution.ts';
+import { AGAIN, type BpfWorld, Execution, type GuestCall, type Handler, type Played } from './execution.ts';
 import { faultAt, faultOf } from './faults.ts';
 import { Guest, GuestFault } from './guest.ts';
 import { enterCounted } from './handlers/counted.ts';
@@ -197,7 +197,11 @@ export class Run {
     const play = this.#context.intercepts.get(at);
     if (play !== undefined) {
       const handler = play(x);
-      if (typeof handler === 'object') this.#play(handler, handler.next());
+      if (handler === AGAIN) {
+        // Waiting costs, so that it ends.
+        x.extra -= 1;
+        x.guest.set('rip', at);
+      } else if (typeof handler === 'object') this.#play(handler, handler.next());
       else this.#leave(handler);
       return undefined;
     }

@@ -106,6 +106,18 @@ describe('helpers, both ways', () => {
     assert.equal(value(run(gone, [hash])), 0n);
   });
 
+  it('take a lock and give it back, which no update touches', () => {
+    const locked = made(1, spec('array', { valueSize: 16, maxEntries: 1, spinLock: 8 }));
+    const at = (helper: number): string => program(mapValue(1, 0, 8), call(helper));
+    const taken = program(at(93), mapValue(6, 0), storeImm64(6, 0, 5), insn(0x61, 7, 6, 8), at(94));
+    const done = run(program(taken, insn(0x61, 0, 6, 8), insn(0x67, 0, 0, 0, 8), add(0, 7), EXIT), [locked]);
+    assert.equal(value(done), 1n, 'held, then free');
+    assert.deepEqual(
+      done.writes.map(({ bytes }) => bytes),
+      ['05'],
+    );
+  });
+
   it('have no memory of the kernel when a program runs by itself', () => {
     assert.equal(value(run(program(movImm(1, 64), movImm(2, 0), call(153), EXIT), [])), 0n);
     assert.equal(value(run(program(movImm(1, 64), call(154), EXIT), [])), 64n);

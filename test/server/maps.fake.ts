@@ -38,6 +38,7 @@ export function fakeMaps(callers: Caller[]): Maps {
         maxEntries,
         flags: [],
         frozen,
+        spinLock: null,
         cpus: 1,
         address: '0xffffc91000000000',
         memory: { reserved: 8192, used: 0 },

@@ -13,6 +13,7 @@ export const OBJECT_NAMES = [
   'kfunc',
   'ksyms',
   'linked',
+  'locks',
   'maps',
   'sections',
   'subprograms',

@@ -1,6 +1,6 @@
 /** Helpers of maps with keys. Source: kernel/bpf/helpers.c, hashtab.c, arraymap.c (6.12). */
-import { type KeyedMap, MAP_CPUS } from '../maps/index.ts';
-import { answered, failed, mapAt, read, u32 } from './access.ts';
+import { type KeyedMap, MAP_CPUS, SPIN_LOCK_SIZE } from '../maps/index.ts';
+import { answered, failed, mapAt, read, u32, write } from './access.ts';
 import {
   type BpfCallback,
   type HelperArgs,
@@ -65,10 +65,27 @@ function* forEachElem(
   return count;
 }
 
+/** One byte of the four says that the lock is taken (struct qspinlock). */
+const LOCKED = Uint8Array.of(1, 0, 0, 0);
+const UNLOCKED = new Uint8Array(SPIN_LOCK_SIZE);
+
+/** Alone, a program finds every lock free, as its verifier has seen to it. */
+const spinLock: HelperBody = ([lock], context) => {
+  write(context, lock, LOCKED);
+  return 0n;
+};
+
+const spinUnlock: HelperBody = ([lock], context) => {
+  write(context, lock, UNLOCKED);
+  return 0n;
+};
+
 export const MAP_HELPERS: readonly (readonly [number, HelperBody])[] = [
   [1, lookupElem],
   [2, updateElem],
   [3, deleteElem],
+  [93, spinLock],
+  [94, spinUnlock],
   [164, forEachElem],
   [195, lookupPercpuElem],
 ];

@@ -53,6 +53,8 @@ const MAPS: readonly HelperPrototype[] = [
     { maps: KEYED },
   ),
   helper(3, 'bpf_map_delete_elem', ['ARG_CONST_MAP_PTR', 'ARG_PTR_TO_MAP_KEY'], 'RET_INTEGER', { maps: KEYED }),
+  helper(93, 'bpf_spin_lock', ['ARG_PTR_TO_SPIN_LOCK'], 'RET_VOID'),
+  helper(94, 'bpf_spin_unlock', ['ARG_PTR_TO_SPIN_LOCK'], 'RET_VOID'),
   helper(12, 'bpf_tail_call', ['ARG_PTR_TO_CTX', 'ARG_CONST_MAP_PTR', 'ARG_ANYTHING'], 'RET_VOID', {
     maps: ['prog_array'],
   }),

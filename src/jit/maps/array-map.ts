@@ -3,7 +3,8 @@ import type { Errno } from '../../base/index.ts';
 import { MAP_PAGE_SIZE, type MapArea } from './area.ts';
 import type { KeyedMap, MapElement, MapValue } from './keyed-map.ts';
 import { isPerCpu, roundUp } from './map-limits.ts';
-import { BPF_EXIST, BPF_NOEXIST, type MapSpec } from './map-spec.ts';
+import { BPF_EXIST, BPF_F_LOCK, BPF_NOEXIST, type MapSpec } from './map-spec.ts';
+import { copyValue, updateFlags } from './value-fields.ts';
 
 /** The first page is the map itself: what programs get as its address. */
 export const ARRAY_VALUES = MAP_PAGE_SIZE;
@@ -24,8 +25,8 @@ export function arrayMap(spec: MapSpec, cpus: number): KeyedMap {
   const at = (index: number): number => ARRAY_VALUES + index * elementSize;
 
   function write(area: MapArea, index: number, value: MapValue): void {
-    if (value.from === 'program') area.write(at(index) + (perCpu ? value.cpu * cpuStride : 0), value.bytes);
-    else for (const [cpu, bytes] of value.bytes.entries()) area.write(at(index) + cpu * cpuStride, bytes);
+    if (value.from === 'program') copyValue(area, at(index) + (perCpu ? value.cpu * cpuStride : 0), value.bytes, spec);
+    else for (const [cpu, bytes] of value.bytes.entries()) copyValue(area, at(index) + cpu * cpuStride, bytes, spec);
   }
 
   return {
@@ -37,9 +38,10 @@ export function arrayMap(spec: MapSpec, cpus: number): KeyedMap {
     },
     update(area, key, value, flags): Errno | undefined {
       const index = indexOf(key);
-      if (flags > BigInt(BPF_EXIST)) return 'EINVAL';
+      if ((flags & ~BigInt(BPF_F_LOCK)) > BigInt(BPF_EXIST)) return 'EINVAL';
       if (index >= maxEntries) return 'E2BIG';
-      if (flags === BigInt(BPF_NOEXIST)) return 'EEXIST';
+      if ((flags & BigInt(BPF_NOEXIST)) !== 0n) return 'EEXIST';
+      if (updateFlags(flags, spec) === undefined) return 'EINVAL';
       write(area, index, value);
       return undefined;
     },

@@ -11,6 +11,7 @@ import type { KeyedMap, MapElement, MapValue } from './keyed-map.ts';
 import { LruList } from './lru-list.ts';
 import { isLru, isPerCpu, roundUp } from './map-limits.ts';
 import { BPF_EXIST, BPF_NOEXIST, MAP_FLAGS, type MapSpec } from './map-spec.ts';
+import { copyValue, updateFlags } from './value-fields.ts';
 
 /** Words of the first page, behind what struct bpf_map has at its start. */
 const FREE = 0x800;
@@ -124,29 +125,37 @@ class Table {
     const at = this.at(element) + this.valueAt;
     const { cpuStride } = this;
     if (value.from === 'syscall') {
-      for (const [cpu, bytes] of value.bytes.entries()) area.write(at + cpu * cpuStride, bytes);
+      for (const [cpu, bytes] of value.bytes.entries()) copyValue(area, at + cpu * cpuStride, bytes, this.spec);
       return;
     }
     if (isNew && cpuStride > 0) area.write(at, new Uint8Array(this.elementSize - this.valueAt));
-    area.write(at + value.cpu * cpuStride, value.bytes);
+    copyValue(area, at + value.cpu * cpuStride, value.bytes, this.spec);
   }
 }
 
 /** check_flags */
-const flagsProblem = (isThere: boolean, flags: bigint): Errno | undefined => {
-  if (isThere && flags === BigInt(BPF_NOEXIST)) return 'EEXIST';
-  return !isThere && flags === BigInt(BPF_EXIST) ? 'ENOENT' : undefined;
+const flagsProblem = (isThere: boolean, flags: number): Errno | undefined => {
+  if (isThere && flags === BPF_NOEXIST) return 'EEXIST';
+  return !isThere && flags === BPF_EXIST ? 'ENOENT' : undefined;
 };
 
 /** One more element, or one fewer. */
 const count = (area: MapArea, by: number): void => area.setU32(COUNT, area.u32(COUNT) + by);
 
-function updateHash(table: Table, area: MapArea, key: Uint8Array, value: MapValue, flags: bigint): Errno | undefined {
+type Update = {
+  readonly key: Uint8Array;
+  readonly value: MapValue;
+  readonly flags: number;
+  readonly isLocked: boolean;
+};
+
+/** What the flags have locked is changed where it is: who holds the value's address sees the new one. */
+function updateHash(table: Table, area: MapArea, { key, value, flags, isLocked }: Update): Errno | undefined {
   const hash = jhash(key);
   const old = table.find(area, key, hash);
   const problem = flagsProblem(old !== undefined, flags);
   if (problem !== undefined) return problem;
-  if (old !== undefined && table.cpuStride > 0) {
+  if (old !== undefined && (table.cpuStride > 0 || isLocked)) {
     table.writeValue(area, old.element, value, false);
     return undefined;
   }
@@ -188,11 +197,11 @@ function updateLru(
   table: Table,
   lru: LruList,
   area: MapArea,
-  { key, value, flags }: { readonly key: Uint8Array; readonly value: MapValue; readonly flags: bigint },
+  { key, value, flags }: Omit<Update, 'isLocked'>,
 ): Errno | undefined {
   const hash = jhash(key);
   // __htab_lru_percpu_map_update_elem takes none when it is only to change what is there.
-  const isInPlace = table.cpuStride > 0 && flags === BigInt(BPF_EXIST);
+  const isInPlace = table.cpuStride > 0 && flags === BPF_EXIST;
   const element = isInPlace ? 0 : table.take(area, table.spec.maxEntries) || evict(table, lru, area);
   if (element === 0 && !isInPlace) return 'ENOMEM';
   const old = table.find(area, key, hash);
@@ -240,10 +249,10 @@ export function hashMap(spec: MapSpec, cpus: number): KeyedMap {
       return table.at(found.element) + table.valueAt + cpu * table.cpuStride;
     },
     update(area, key, value, flags) {
-      if (flags > BigInt(BPF_EXIST)) return 'EINVAL';
-      return lru === undefined
-        ? updateHash(table, area, key, value, flags)
-        : updateLru(table, lru, area, { key, value, flags });
+      const taken = updateFlags(flags, table.spec);
+      if (taken === undefined) return 'EINVAL';
+      const update = { key, value, ...taken };
+      return lru === undefined ? updateHash(table, area, update) : updateLru(table, lru, area, update);
     },
     delete(area, key) {
       const found = table.find(area, key, jhash(key));

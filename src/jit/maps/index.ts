@@ -8,3 +8,4 @@ export { type ProgArray, TAIL_CALL_LAYOUT } from './prog-array.ts';
 export * from './ring.ts';
 export type { PerfMap, RingMap } from './ring-maps.ts';
 export { BPF_F_FAST_STACK_CMP, BPF_F_REUSE_STACKID, type StackMap } from './stack-map.ts';
+export { SPIN_LOCK_SIZE, shownValue } from './value-fields.ts';

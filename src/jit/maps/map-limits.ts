@@ -1,5 +1,6 @@
 import { type Errno, err, type Fault, ok, type Result } from '../../base/index.ts';
 import { MAP_FLAGS, type MapSpec, type MapType } from './map-spec.ts';
+import { SPIN_LOCK_SIZE } from './value-fields.ts';
 
 const F = MAP_FLAGS;
 const ACCESS_MASK = F.BPF_F_RDONLY | F.BPF_F_WRONLY | F.BPF_F_RDONLY_PROG | F.BPF_F_WRONLY_PROG;
@@ -95,9 +96,21 @@ function valueProblem(type: MapType, keySize: number, valueSize: number, isHash:
     : undefined;
 }
 
-/** What BPF_MAP_CREATE refuses whatever memory there is: EINVAL, E2BIG, ENOTSUPP as Linux has them (rule `bpf.map.attributes`). */
+/** map_check_btf (kernel/bpf/syscall.c): which maps have locks in their values. */
+function lockProblem({ type, valueSize, flags, spinLock }: MapSpec): Problem | undefined {
+  if (spinLock === undefined) return undefined;
+  if (spinLock % SPIN_LOCK_SIZE !== 0 || spinLock + SPIN_LOCK_SIZE > valueSize)
+    return ['EINVAL', `a value of ${valueSize} bytes has no struct bpf_spin_lock at offset ${spinLock}`];
+  if ((flags & (F.BPF_F_RDONLY_PROG | F.BPF_F_WRONLY_PROG)) !== 0)
+    return ['EACCES', 'values with struct bpf_spin_lock are for programs to read and to write'];
+  return type === 'hash' || type === 'array'
+    ? undefined
+    : ['EOPNOTSUPP', `values of type ${type} have no struct bpf_spin_lock`];
+}
+
+/** What BPF_MAP_CREATE refuses whatever memory there is: EINVAL, E2BIG, ENOTSUPP, and EACCES and EOPNOTSUPP for locks, as Linux has them (rule `bpf.map.attributes`). */
 export function checkMapSpec(spec: MapSpec): Result<MapSpec> {
-  const problem = flagsProblem(spec) ?? sizesProblem(spec);
+  const problem = flagsProblem(spec) ?? sizesProblem(spec) ?? lockProblem(spec);
   if (problem === undefined) return ok(spec);
   const [errno, detail] = problem;
   const fault: Fault = {

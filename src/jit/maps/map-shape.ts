@@ -7,6 +7,7 @@ import type { MapSpec } from './map-spec.ts';
 import { type ProgArray, progArray } from './prog-array.ts';
 import { type PerfMap, perfMap, type RingMap, ringbufMap } from './ring-maps.ts';
 import { type StackMap, stackMap } from './stack-map.ts';
+import { copyValue } from './value-fields.ts';
 
 /** What can be done with the memory of a map, by its type. */
 export type MapShape =
@@ -46,7 +47,7 @@ export function initMap(spec: MapSpec, area: MapArea, number: number): void {
   writeBpfMap(spec, number, area);
   const shape = mapShape(spec);
   if (shape.kind === 'programs') shape.map.init(area);
-  if (spec.initial !== undefined) area.write(ARRAY_VALUES, spec.initial);
+  if (spec.initial !== undefined) copyValue(area, ARRAY_VALUES, spec.initial, spec);
 }
 
 /** Where BPF_PSEUDO_MAP_VALUE points to, counted from the map: the first value of an array. */

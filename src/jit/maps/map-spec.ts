@@ -106,6 +106,8 @@ export interface MapSpec {
   readonly isFrozen?: boolean;
   /** Section of the object that it comes from. */
   readonly section?: string;
+  /** Where `struct bpf_spin_lock` is in a value, when it has one: four bytes that no update changes and nobody is shown. */
+  readonly spinLock?: number;
   /** Types in the object's BTF. */
   readonly btf?: { readonly keyType: number; readonly valueType: number };
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {
   checkMapSpec,
+  initMap,
   jhash,
   type KeyedMap,
   MAP_FLAGS,
@@ -10,6 +11,7 @@ import {
   type MapType,
   mapShape,
   PagedArea,
+  shownValue,
 } from './index.ts';
 
 const spec = (type: MapType, more: Partial<MapSpec> = {}): MapSpec => ({
@@ -31,6 +33,53 @@ function keyed(type: MapType, more: Partial<MapSpec> = {}): { readonly map: Keye
 const key = (value: number): Uint8Array => Uint8Array.of(value, 0, 0, 0);
 const value = (byte: number) => ({ from: 'program', cpu: 0, bytes: new Uint8Array(8).fill(byte) }) as const;
 const program = { cpu: 0, isProgram: true } as const;
+
+describe('values with a lock', () => {
+  const full = (byte: number) => ({ from: 'syscall', bytes: [new Uint8Array(8).fill(byte)] }) as const;
+  const LOCKED = 4n;
+  for (const type of ['array', 'hash'] as const)
+    it(`of type ${type}: no update changes the lock, and BPF_F_LOCK changes the value where it is`, () => {
+      const { map, area } = keyed(type, { spinLock: 4 });
+      const at = (): number => map.lookup(area, key(1), program) ?? assert.fail();
+      assert.equal(map.update(area, key(1), full(7), 0n), undefined);
+      assert.deepEqual([...area.read(at(), 8)], [7, 7, 7, 7, 0, 0, 0, 0]);
+      const before = at();
+      area.setU32(before + 4, 1);
+      assert.equal(map.update(area, key(1), full(9), LOCKED), undefined);
+      assert.equal(at(), before);
+      assert.deepEqual([...area.read(before, 8)], [9, 9, 9, 9, 1, 0, 0, 0]);
+      assert.deepEqual([...shownValue(area.read(before, 8), { spinLock: 4 })], [9, 9, 9, 9, 0, 0, 0, 0]);
+      const there = map.update(area, key(1), full(1), LOCKED | 1n);
+      assert.equal(there, 'EEXIST');
+      assert.equal(map.update(area, key(3), full(1), LOCKED | 2n), type === 'hash' ? 'ENOENT' : undefined);
+      assert.equal(map.update(area, key(1), full(1), 8n), 'EINVAL');
+    });
+
+  it('are those of hashes and arrays that programs read and write; others do not take BPF_F_LOCK', () => {
+    const refused = (type: MapType, more: Partial<MapSpec>): string | undefined => {
+      const checked = checkMapSpec(spec(type, more));
+      return checked.ok ? undefined : checked.fault.errno;
+    };
+    assert.equal(refused('hash', { spinLock: 4 }), undefined);
+    assert.equal(refused('array', { spinLock: 0, flags: MAP_FLAGS.BPF_F_RDONLY_PROG }), 'EACCES');
+    assert.equal(refused('lru_hash', { spinLock: 4 }), 'EOPNOTSUPP');
+    assert.equal(refused('percpu_array', { spinLock: 4 }), 'EOPNOTSUPP');
+    assert.equal(refused('hash', { spinLock: 2 }), 'EINVAL');
+    assert.equal(refused('hash', { spinLock: 8 }), 'EINVAL');
+    for (const type of ['array', 'hash', 'lru_hash', 'percpu_hash'] as const) {
+      const { map, area } = keyed(type);
+      assert.equal(map.update(area, key(1), full(7), LOCKED), 'EINVAL', type);
+    }
+  });
+
+  it('begin unlocked, whatever contents they begin with', () => {
+    const area = new PagedArea();
+    const initial = new Uint8Array(8).fill(5);
+    const one = spec('array', { maxEntries: 1, spinLock: 0, initial });
+    initMap(one, area);
+    assert.deepEqual([...area.read(4096, 8)], [0, 0, 0, 0, 5, 5, 5, 5]);
+  });
+});
 
 describe('what a map may be', () => {
   const refused = (type: MapType, more: Partial<MapSpec>): string | undefined => {

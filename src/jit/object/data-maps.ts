@@ -2,8 +2,10 @@
 import { MAP_FLAGS, MAP_NAME_LENGTH, type MapSpec } from '../maps/index.ts';
 import { type ElfFile, type ObjectSection, SHT } from './elf-file.ts';
 import type { ObjectMap } from './map-definitions.ts';
+import { sectionTypes } from './map-types.ts';
 import type { ObjectBtf } from './object-btf.ts';
 import { refuseBy } from './object-fault.ts';
+import { specialField } from './special-fields.ts';
 
 const KEY_SIZE = 4;
 /** KMALLOC_MAX_SIZE, what an element of an array may have (array_map_alloc_check, kernel/bpf/arraymap.c). */
@@ -35,26 +37,28 @@ export interface DataMapRequest {
   readonly size: number;
   readonly isReadOnly: boolean;
   readonly isMmapable: boolean;
-  readonly valueType: number | undefined;
+  /** Of the object that has the section; `.kconfig` is its loader's own. */
+  readonly btf: ObjectBtf;
   readonly initial?: Uint8Array;
 }
 
 /** What a section of data is as a map; of read-only data nobody changes anything any more. */
 export function dataMap(request: DataMapRequest): MapSpec {
-  const { object, section, size, isReadOnly, isMmapable, valueType, initial } = request;
+  const { object, section, size, isReadOnly, isMmapable, btf, initial } = request;
   if (size > VALUE_MAX)
     refuseBy('bpf.object.map', 'E2BIG', { section, offset: 0 }, `${size} bytes of data, at most ${VALUE_MAX}`);
+  const flags = (isReadOnly ? MAP_FLAGS.BPF_F_RDONLY_PROG : 0) | (isMmapable ? MAP_FLAGS.BPF_F_MMAPABLE : 0);
   return {
     name: dataMapName(object, section),
     type: 'array',
     keySize: KEY_SIZE,
     valueSize: size,
     maxEntries: 1,
-    flags: (isReadOnly ? MAP_FLAGS.BPF_F_RDONLY_PROG : 0) | (isMmapable ? MAP_FLAGS.BPF_F_MMAPABLE : 0),
+    flags,
     section,
     ...(initial === undefined ? {} : { initial }),
     ...(isReadOnly ? { isFrozen: true } : {}),
-    ...(valueType === undefined ? {} : { btf: { keyType: 0, valueType } }),
+    ...sectionTypes(btf, { type: 'array', flags }, section),
   };
 }
 
@@ -63,6 +67,12 @@ export function globalDataMaps(file: ElfFile, btf: ObjectBtf, object: string): r
     const kind = dataKind(section);
     if (kind === undefined || section.size === 0) return [];
     const described = btf.dataSections.get(section.name);
+    for (const { type, name, offset } of described?.variables ?? []) {
+      const special = specialField(btf.types, type);
+      const place = { section: section.name, offset };
+      if (special !== undefined)
+        refuseBy('bpf.object.map', 'EOPNOTSUPP', place, `${name} has ${special}, which is not built`);
+    }
     const spec = dataMap({
       object,
       section: section.name,
@@ -70,7 +80,7 @@ export function globalDataMaps(file: ElfFile, btf: ObjectBtf, object: string): r
       isReadOnly: kind === 'rodata',
       // Only what has variables that are seen outside (map_is_mmapable).
       isMmapable: described?.variables.some(({ isStatic }) => !isStatic) === true,
-      valueType: described?.id,
+      btf,
       ...(kind === 'bss' ? {} : { initial: Uint8Array.from(section.bytes) }),
     });
     return [{ spec, section: section.index, offset: undefined, isPinned: false }];

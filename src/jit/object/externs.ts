@@ -108,8 +108,7 @@ function configMap(
     else view.setUint8(at, value);
   }
   const section = KCONFIG_SECTION;
-  const valueType = btf.dataSections.get(section)?.id;
-  const request = { object, section, size: end, isReadOnly: true, isMmapable: true, valueType, initial };
+  const request = { object, section, size: end, isReadOnly: true, isMmapable: true, btf, initial };
   return { map: { spec: dataMap(request), section: -1, offset: undefined, isPinned: false }, offsets };
 }
 

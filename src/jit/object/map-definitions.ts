@@ -2,6 +2,7 @@
 import { BTF_KIND, stripBtf } from '../../image/index.ts';
 import { isMapType, MAP_TYPE_NUMBERS, type MapSpec, type MapType, mapTypeName } from '../maps/index.ts';
 import type { ObjectSection } from './elf-file.ts';
+import { definedTypes } from './map-types.ts';
 import { type DataVariable, memberOf, type ObjectBtf, resolveSize } from './object-btf.ts';
 import { type ObjectPlace, refuseBy } from './object-fault.ts';
 import { specialField } from './special-fields.ts';
@@ -183,9 +184,7 @@ function defineMap(btf: ObjectBtf, section: ObjectSection, variable: DataVariabl
     maxEntries: read.type === MAP_TYPE_NUMBERS.ringbuf ? ringBufferSize(read.maxEntries) : read.maxEntries,
     flags: read.flags,
     section: MAPS_SECTION,
-    ...(read.keyType === 0 && read.valueType === 0
-      ? {}
-      : { btf: { keyType: read.keyType, valueType: read.valueType } }),
+    ...definedTypes(btf, { type, flags: read.flags }, read.keyType, read.valueType),
   };
   return {
     spec,

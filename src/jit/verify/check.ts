@@ -113,8 +113,14 @@ function loadImmediate(env: Env, { is }: Of<'ld-imm64'>, slot: number): void {
   env.setReg(dst, reg);
 }
 
+/** BPF_FUNC_spin_unlock. */
+const FUNC_SPIN_UNLOCK = 94;
+
 function call(env: Env, { callee }: Of<'call'>, slot: number): number {
   let next = slot + 1;
+  const isUnlock = env.code.imm[slot] === FUNC_SPIN_UNLOCK;
+  if (env.state.lock !== undefined && ((callee === 'helper' && !isUnlock) || callee === 'kfunc'))
+    env.reject('EINVAL', 'function calls are not allowed while holding a lock');
   if (callee === 'function') next = callFunction(env, slot);
   else if (callee === 'helper') callHelper(env, slot);
   else if (callee === 'kfunc') {
@@ -127,6 +133,7 @@ function call(env: Env, { callee }: Of<'call'>, slot: number): number {
 
 /** The end of a function. Undefined: the path ends. */
 function exit(env: Env): number | undefined {
+  if (env.state.lock !== undefined && env.state.frames.length === 1) env.reject('EINVAL', 'bpf_spin_unlock is missing');
   if (leaks(env)) return env.rejectQuietly('EINVAL', 'Unreleased reference');
   if (env.state.frames.length > 1) return returnToCaller(env);
   checkReturnCode(env);

@@ -17,6 +17,7 @@ import {
   typeOf,
 } from './reg.ts';
 import type { VerifierMap } from './request.ts';
+import { checkLockUntouched, checkSpinLock } from './spin-lock.ts';
 import { checkStackRange } from './stack.ts';
 import { isConst } from './tnum.ts';
 
@@ -35,6 +36,9 @@ export interface CallMeta {
   /** Of a per-CPU variable that it was given: its type. */
   retBtfId: number;
 }
+
+/** BPF_FUNC_spin_lock. */
+const FUNC_SPIN_LOCK = 93;
 
 interface Kind {
   readonly type: RegType;
@@ -149,6 +153,7 @@ function checkHelperMemory(env: Env, regno: number, access: MemoryArgument, meta
       const map = reg.map as VerifierMap;
       checkMapFlags(env, map, reg.off, size, isWrite);
       checkRegion(env, regno, reg.off, size, map.valueSize, allowsZero);
+      checkLockUntouched(env, reg, reg.off, size);
       return;
     }
     case 'mem':
@@ -250,7 +255,7 @@ function checkByType(env: Env, index: number, regno: number, arg: ArgType, meta:
       meta.retBtfId = reg.btfId;
       return;
     case 'ARG_PTR_TO_SPIN_LOCK':
-      env.reject('EINVAL', 'tracing progs cannot use bpf_spin_lock yet');
+      checkSpinLock(env, regno, reg, meta.prototype.id === FUNC_SPIN_LOCK);
       return;
     default:
       return;

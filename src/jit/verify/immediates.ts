@@ -2,6 +2,7 @@ import { SECOND_SLOT } from '../bpf/index.ts';
 import type { Env } from './env.ts';
 import { checkKernelName } from './kernel-names.ts';
 import type { VerifierMap } from './request.ts';
+import { checkLocksOf } from './spin-lock.ts';
 
 /** BPF_MAX_VAR_OFF: no offset of a pointer reaches it. */
 const MAX_VAR_OFF = 1 << 29;
@@ -36,6 +37,7 @@ export function checkImmediates(env: Env): void {
     if (!isValue && second !== 0) env.reject('EINVAL', 'unrecognized bpf_ld_imm64 insn');
     const map = request.map(code.src[slot] as number, named);
     if (map === undefined) env.reject('EBADF', `fd ${named} is not pointing to valid bpf_map`);
+    checkLocksOf(env, map);
     if (isValue) checkValueOffset(env, map, second);
   }
   env.insn = 0;

@@ -28,7 +28,8 @@ function settleNull(reg: Reg, id: number, isNull: boolean): Reg {
   if (isNull) return knownZeroScalar();
   const draft = copyReg(reg);
   draft.flags &= ~MAYBE_NULL;
-  draft.id = 0;
+  // Which value's lock it is, tells the id.
+  if (reg.map?.spinLock === undefined) draft.id = 0;
   return draft;
 }
 

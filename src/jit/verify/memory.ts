@@ -23,6 +23,7 @@ import {
   unknownScalar,
 } from './reg.ts';
 import type { VerifierMap } from './request.ts';
+import { checkLockUntouched } from './spin-lock.ts';
 import { checkStackBounds, readStack, type Stored, writeStack } from './stack.ts';
 import { isAligned, isConst, tnumAdd, tnumConst } from './tnum.ts';
 
@@ -129,6 +130,7 @@ function accessMapValue(env: Env, { regno, size, isWrite, into, isSigned = false
   const map = reg.map as VerifierMap;
   checkMapFlags(env, map, off, size, isWrite);
   checkRegion(env, regno, off, size, map.valueSize, false);
+  checkLockUntouched(env, reg, off, size);
   if (isWrite || into === undefined) return;
   const isFixed = isConst(reg.tnum) && isFrozenReadOnly(map);
   const at = off + Number(BigInt.asIntN(64, reg.tnum.value));

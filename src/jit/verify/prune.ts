@@ -4,6 +4,7 @@ import { forgetPrecision, propagatePrecision } from './precision.ts';
 import { stateText } from './print-state.ts';
 import { type Reg, UNKNOWN } from './reg.ts';
 import { type Exactness, IdMap, regSafe, regsIdentical } from './same-regs.ts';
+import { locksEqual } from './spin-lock.ts';
 import {
   type Frame,
   INVALID,
@@ -70,6 +71,7 @@ function framesEqual(env: Env, old: State, now: State, index: number, ids: IdMap
 export function statesEqual(env: Env, old: State, now: State, exactness: Exactness): boolean {
   if (old.frames.length !== now.frames.length) return false;
   const ids = new IdMap();
+  if (!locksEqual(old.lock, now.lock, ids)) return false;
   return old.frames.every((_, index) => framesEqual(env, old, now, index, ids, exactness));
 }
 

@@ -5,7 +5,7 @@ import type { MapSpec } from '../maps/index.ts';
 
 export type VerifierMap = Pick<
   MapSpec,
-  'name' | 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags' | 'initial' | 'isFrozen'
+  'name' | 'type' | 'keySize' | 'valueSize' | 'maxEntries' | 'flags' | 'initial' | 'isFrozen' | 'spinLock' | 'btf'
 >;
 
 /** What a VAR or FUNC of the kernel's BTF is besides its type. */

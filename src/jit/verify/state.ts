@@ -1,4 +1,5 @@
 import { NOT_INIT, newReg, type Reg } from './reg.ts';
+import type { HeldLock } from './spin-lock.ts';
 
 /** Bytes of one stack slot. */
 export const SLOT_SIZE = 8;
@@ -135,6 +136,8 @@ export class State {
   historyWeight = 0;
   depth = 0;
   callbackUnrollDepth = 0;
+  /** What bpf_spin_lock has taken (active_lock). */
+  lock: HeldLock | undefined;
   hits = 0;
   misses = 0;
 
@@ -157,6 +160,7 @@ export class State {
     copy.historyWeight = this.historyWeight;
     copy.depth = this.depth;
     copy.callbackUnrollDepth = this.callbackUnrollDepth;
+    copy.lock = this.lock;
     return copy;
   }
 

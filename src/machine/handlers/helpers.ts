@@ -1,8 +1,9 @@
 /**
  * BPF helpers, played where their kernel functions begin: what they need of a booted kernel (clocks, maps, a tracing buffer) is not there to be
- * executed. Those that only read the context of a trampoline, or where a CPU's variables are, are executed.
+ * executed. Those that only read the context of a trampoline, take a lock, or look where a CPU's variables are, are executed.
  */
 import {
+  BPF_F_LOCK,
   GET_FUNC_IP,
   HELPER_BODIES,
   HELPER_PROTOTYPES,
@@ -11,14 +12,15 @@ import {
   type HelperContext,
   HelperFault,
   helperStub,
+  STUB_CODE,
 } from '../../jit/index.ts';
-import type { Execution, GuestCall, Handler, Played } from '../execution.ts';
+import { AGAIN, type Execution, type GuestCall, type Handler, type Played } from '../execution.ts';
 import { GuestFault } from '../guest.ts';
 import { percpuStart, STACK_SIZE, stackStart, taskStart } from '../layout.ts';
 import { funcIpOfKprobe } from './kprobe-ftrace.ts';
 
-/** per_cpu_ptr, this_cpu_ptr, get_func_ip, get_func_arg, get_func_ret, get_func_arg_cnt: machine code of the kernel that can be executed. */
-const EXECUTED: readonly number[] = [153, 154, 173, 183, 184, 185];
+/** spin_lock, spin_unlock, per_cpu_ptr, this_cpu_ptr, get_func_ip, get_func_arg, get_func_ret, get_func_arg_cnt: machine code of the kernel that can be executed. */
+const EXECUTED: readonly number[] = [93, 94, 153, 154, 173, 183, 184, 185];
 
 const ARGUMENTS = ['rdi', 'rsi', 'rdx', 'rcx', 'r8'] as const;
 const FRAMES_MAX = 127;
@@ -93,9 +95,22 @@ function* playing(run: Generator<GuestCall, bigint, bigint>): Handler {
   }
 }
 
+const MAP_UPDATE_ELEM = 2;
+
+/** An update with BPF_F_LOCK waits until no program on another CPU holds the lock of the value (copy_map_value_locked). */
+function waitsForLock(id: number, { guest, bpf }: Execution): boolean {
+  if (id !== MAP_UPDATE_ELEM || (guest.get('rcx') & BigInt(BPF_F_LOCK)) === 0n) return false;
+  const map = bpf.maps.find(({ address }) => address === guest.get('rdi'));
+  if (map?.spec.spinLock === undefined || map.shape.kind !== 'keyed') return false;
+  const key = guest.space.peek(guest.get('rsi'), map.spec.keySize);
+  const value = key && map.shape.map.lookup(map.area, key, { cpu: guest.cpu.number, isProgram: false });
+  return value !== undefined && map.area.u32(value + map.spec.spinLock) !== 0;
+}
+
 const play =
   (id: number) =>
-  (x: Execution): Handler | Played => {
+  (x: Execution): Handler | Played | typeof AGAIN => {
+    if (waitsForLock(id, x)) return AGAIN;
     if (id === GET_FUNC_IP && x.programs.at(-1)?.runCtx === undefined) return funcIpOfKprobe(x);
     const body = HELPER_BODIES.get(id);
     const args = ARGUMENTS.map((name) => x.guest.get(name)) as unknown as HelperArgs;
@@ -107,7 +122,8 @@ const play =
     }
   };
 
-type Named = readonly (readonly [string, (x: Execution) => Handler | Played])[];
+type PlayHelper = ReturnType<typeof play>;
+type Named = readonly (readonly [string, PlayHelper])[];
 
 /** By kernel function. */
 export const PLAYED_HELPERS: Named = [...HELPER_PROTOTYPES.values()]
@@ -117,8 +133,6 @@ export const PLAYED_HELPERS: Named = [...HELPER_PROTOTYPES.values()]
   );
 
 /** By address, for a kernel that has no functions for them. */
-export const STUB_HELPERS: readonly (readonly [bigint, (x: Execution) => Handler | Played])[] = [
-  ...HELPER_BODIES.keys(),
-]
-  .filter((id) => id < HELPER_STUBS_MAX)
+export const STUB_HELPERS: readonly (readonly [bigint, PlayHelper])[] = [...HELPER_BODIES.keys()]
+  .filter((id) => id < HELPER_STUBS_MAX && !STUB_CODE.has(id))
   .map((id) => [helperStub(id), play(id)] as const);

@@ -39,6 +39,8 @@ export interface CreateMapRequest {
   readonly flags?: number;
   /** Hex: contents of the one element of an array. */
   readonly initial?: string;
+  /** Where `struct bpf_spin_lock` is in a value: what BTF would say. */
+  readonly spinLock?: number;
   /** No writes by the system call once it is filled (BPF_MAP_FREEZE). */
   readonly frozen?: boolean;
 }
@@ -74,8 +76,9 @@ export function decideCreateMap(
   request: CreateMapRequest,
   identity: AttachIdentity,
 ): Result<MapChange> {
-  const { name, type, keySize, valueSize, maxEntries, flags = 0, initial, frozen } = request;
-  const spec: MapSpec = { name, type, keySize, valueSize, maxEntries, flags, isFrozen: frozen === true };
+  const { name, type, keySize, valueSize, maxEntries, flags = 0, initial, frozen, spinLock } = request;
+  const sizes = { keySize, valueSize, maxEntries, flags, isFrozen: frozen === true };
+  const spec: MapSpec = { name, type, ...sizes, ...(spinLock === undefined ? {} : { spinLock }) };
   const checked = checkMapSpec(spec);
   if (!checked.ok) return err(mapFault(checked.fault));
   const contents = initial === undefined ? undefined : fromHex(initial);

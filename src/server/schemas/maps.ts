@@ -18,6 +18,7 @@ export const MapBody = Type.Object(
     maxEntries: u32('Of a ring buffer: its bytes'),
     flags: Type.Optional(Flags),
     initial: Type.Optional(Hex('Contents of the one element of an array, hex')),
+    spinLock: Type.Optional(u32('Where struct bpf_spin_lock is in a value: its offset, which BTF would say')),
     frozen: Type.Optional(Type.Boolean({ description: 'No more writes over HTTP (BPF_MAP_FREEZE)' })),
   },
   { ...strict, title: 'MapRequest' },
@@ -34,6 +35,7 @@ export const MapView = Type.Object(
     maxEntries: Type.Integer(),
     flags: Type.Array(Type.String(), { description: 'BPF_F_* that are set' }),
     frozen: Type.Boolean(),
+    spinLock: nullable(Type.Integer({ description: 'Where struct bpf_spin_lock is in a value' })),
     cpus: Type.Integer({ description: 'Values of an element: one for each CPU, or one' }),
     address: Address,
     memory: Type.Object({
@@ -67,7 +69,11 @@ export const MapEntryBody = Type.Object(
     values: Type.Optional(Type.Array(Hex('Hex, valueSize bytes'), { maxItems: 64, description: 'One for each CPU' })),
     program: Type.Optional(Type.String({ minLength: 1, maxLength: 64, description: 'prog_array: the program' })),
     flags: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: U32_MAX, description: '0 BPF_ANY, 1 BPF_NOEXIST, 2 BPF_EXIST' }),
+      Type.Integer({
+        minimum: 0,
+        maximum: U32_MAX,
+        description: '0 BPF_ANY, 1 BPF_NOEXIST, 2 BPF_EXIST; 4 BPF_F_LOCK',
+      }),
     ),
   },
   { ...strict, title: 'MapEntryRequest' },

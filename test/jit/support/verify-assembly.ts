@@ -39,6 +39,8 @@ export const TEST_MAPS: readonly MapSpec[] = [
   map('map_array_ro', 'array', 4, 48, { flags: 1 << 7, isFrozen: true, initial: Uint8Array.of(42, 0, 0, 0, 7) }),
   map('map_prog', 'prog_array', 4, 4, { maxEntries: 4 }),
   map('map_array_2', 'array', 4, 48, { maxEntries: 2 }),
+  map('map_spin_lock', 'array', 4, 8, { spinLock: 4 }),
+  map('map_typed', 'array', 4, 8, { btf: { keyType: 1, valueType: 1 } }),
 ];
 
 export type VerifyOptions = Partial<
