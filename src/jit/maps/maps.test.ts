@@ -76,7 +76,7 @@ describe('values with a lock', () => {
     const area = new PagedArea();
     const initial = new Uint8Array(8).fill(5);
     const one = spec('array', { maxEntries: 1, spinLock: 0, initial });
-    initMap(one, area);
+    initMap(one, area, 1);
     assert.deepEqual([...area.read(4096, 8)], [0, 0, 0, 0, 5, 5, 5, 5]);
   });
 });
