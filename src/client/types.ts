@@ -1060,6 +1060,9 @@ export interface ProgramRequest {
   readonly attachTo?: string;
   readonly name?: string;
 
+  /** It may sleep: fentry, fexit, fmod_ret and lsm */
+  readonly sleepable?: boolean;
+
   /** Maps that instructions name by their place in this list (BPF_PSEUDO_MAP_IDX, BPF_PSEUDO_MAP_IDX_VALUE) */
   readonly maps?: readonly string[];
 

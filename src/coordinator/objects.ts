@@ -96,19 +96,22 @@ const mapRequest = ({
 const MAP_NAME_MAX = 15;
 const PROGRAM_NAME_MAX = 64;
 
+/** BPF_PROG_TYPE_KPROBE: what runs with registers for its context, wherever. */
+const KPROBE = /^k(?:ret)?(?:probe|syscall)|^uprobe$/;
+
 function programType({ type }: LinkedProgram): BpfProgramType | undefined {
-  const wanted = /^k(?:ret)?probe/.test(type) ? 'kprobe' : type;
+  const wanted = KPROBE.test(type) ? 'kprobe' : type;
   return BPF_PROGRAM_TYPES.find((known) => known === wanted);
 }
 
 /** The function or tracepoint that a program is bound to; of the others the attachment says where. */
 function attachTo({ type, target }: LinkedProgram): string | undefined {
-  if (target === undefined || /^k(?:ret)?probe|^(?:raw_)?tracepoint$/.test(type)) return undefined;
+  if (target === undefined || KPROBE.test(type) || /^(?:raw_)?tracepoint$/.test(type)) return undefined;
   return type === 'lsm' ? `bpf_lsm_${target}` : target;
 }
 
 function programRequest(linked: LinkedProgram): Result<ObjectProgramRequest> {
-  const { name, section, bytecode, mapIndices } = linked;
+  const { name, section, bytecode, mapIndices, isSleepable } = linked;
   const type = programType(linked);
   if (type === undefined)
     return {
@@ -124,6 +127,7 @@ function programRequest(linked: LinkedProgram): Result<ObjectProgramRequest> {
     name: name.replace(/[^A-Za-z0-9_.]/g, '_').slice(0, PROGRAM_NAME_MAX),
     bytecode: toHex(countingMaps(bytecode, mapIndices)),
     mapIndices,
+    ...(isSleepable ? { isSleepable } : {}),
     ...(target === undefined ? {} : { attachTo: target }),
   });
 }

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { BTF_KIND, type KernelImage, kernelBtf, typeNamed } from '../../src/image/index.ts';
+import { mayProgramsSleep } from '../../src/registry/bpf/attach-target.ts';
 import { traceSignature } from '../../src/registry/tracepoint/signature.ts';
 import { kernelImage } from '../support/images.ts';
 import { RECORDED_6_12, realKernel } from '../support/kernels.ts';
+import { RegistryLab } from '../support/registry-lab.ts';
 import { type VerifyOptions, verifyAssembly } from './support/verify-assembly.ts';
 
 const { path, skip } = realKernel(RECORDED_6_12);
@@ -150,5 +152,63 @@ describe('maps and tasks, with the types of 6.12', { skip }, () => {
     assert.ok(isAccepted(`${task}ldxw %r2, [%r0+${pid}]\n${WRITTEN}`, options));
     assert.match(refusal(`${task}stw [%r0+${pid}], 0\n${WRITTEN}`, options), /only read is supported/);
     assert.match(refusal(`${task}ldxdw %r2, [%r0-8]\n${WRITTEN}`, options), /R0 is ptr_task_struct invalid negative/);
+  });
+});
+
+describe('programs that may sleep, with the types of 6.12', { skip }, () => {
+  let lab: RegistryLab;
+  before(async () => {
+    image = await kernelImage(path);
+    lab = new RegistryLab(image, 'linux');
+  });
+  const sleepable = (type: NonNullable<VerifyOptions['type']>, name?: string): VerifyOptions => {
+    const options = optionsOf(type, name);
+    const { target } = options;
+    const maySleep = name !== undefined && mayProgramsSleep(lab.world, name);
+    return { ...options, isSleepable: true, ...(target === undefined ? {} : { target: { ...target, maySleep } }) };
+  };
+
+  it('are of the types, and for the functions, in which one may', () => {
+    for (const [type, name] of [
+      ['fentry', 'bpf_fentry_test1'],
+      ['fexit', 'bpf_fentry_test1'],
+      ['fmod_ret', 'bpf_fentry_test1'],
+      ['lsm', 'bpf_lsm_file_open'],
+      ['lsm', 'bpf_lsm_bprm_committed_creds'],
+      ['kprobe', undefined],
+    ] as const)
+      assert.ok(isAccepted(WRITTEN, sleepable(type, name)), `${type} ${name}`);
+    for (const [type, name, message] of [
+      ['fentry', 'tcp_set_state', /EINVAL .*tcp_set_state is not sleepable/s],
+      ['fentry', 'bpf_fentry_test2', /EINVAL .*bpf_fentry_test2 is not sleepable/s],
+      ['lsm', 'bpf_lsm_task_free', /EINVAL .*bpf_lsm_task_free is not sleepable/s],
+      ['lsm', 'bpf_lsm_inode_permission', /EINVAL .*is not sleepable/s],
+      ['tp_btf', 'sched_switch', /EINVAL Only fentry\/fexit\/fmod_ret, lsm, iter, uprobe, and struct_ops programs/],
+      ['raw_tracepoint', undefined, /EINVAL Only fentry/],
+      ['tracepoint', undefined, /EINVAL Only fentry/],
+    ] as const)
+      assert.match(refusal(WRITTEN, sleepable(type, name)), message, `${type} ${name}`);
+  });
+
+  it('use maps whose contents outlive them', () => {
+    const options = sleepable('fentry', 'bpf_fentry_test1');
+    for (const map of [0, 2, 3]) assert.ok(isAccepted(`lddw map_fd %r1, ${map}\n${WRITTEN}`, options), `map ${map}`);
+    assert.match(
+      refusal(`lddw map_fd %r1, 5\n${WRITTEN}`, options),
+      /can only use array, hash, ringbuf and local storage/,
+    );
+  });
+
+  it('are no readers: what they read under RCU may be gone', () => {
+    const fields = image.btf?.struct('task_struct')?.offsets;
+    const group = fields?.get('group_leader');
+    const source = `call 158\nldxdw %r1, [%r0+${group}]\nldxdw %r2, [%r1+0]\n${WRITTEN}`;
+    const probes = (options: VerifyOptions): readonly number[] => {
+      const verdict = verifyAssembly(source, options);
+      assert.ok(verdict.ok, verdict.ok ? '' : verdict.fault.log);
+      return [...verdict.value.probes];
+    };
+    assert.equal(probes(optionsOf('fentry', 'bpf_fentry_test1'))[2], 0);
+    assert.equal(probes(sleepable('fentry', 'bpf_fentry_test1'))[2], 1);
   });
 });

@@ -73,6 +73,8 @@ export interface HelperPrototype {
   readonly ret: RetType;
   readonly programTypes: readonly HelperProgramType[];
   readonly gplOnly: boolean;
+  /** Only for programs that may sleep (might_sleep). */
+  readonly mightSleep?: boolean;
   /** The kernel function that a call goes to (6.12); {@link helperSymbol} where that depends on the program's type. */
   readonly symbol: string;
   readonly symbolOf?: Partial<Readonly<Record<HelperProgramType, string>>>;

@@ -11,6 +11,9 @@ export type SectionType =
   | 'kprobe_multi'
   | 'kretprobe_multi'
   | 'kprobe_session'
+  | 'ksyscall'
+  | 'kretsyscall'
+  | 'uprobe'
   | 'tracepoint'
   | 'raw_tracepoint'
   | 'tp_btf';
@@ -36,6 +39,12 @@ const DEFINITIONS: readonly Definition[] = [
   { name: 'kprobe.multi', type: 'kprobe_multi' },
   { name: 'kretprobe.multi', type: 'kretprobe_multi' },
   { name: 'kprobe.session', type: 'kprobe_session' },
+  { name: 'ksyscall', type: 'ksyscall' },
+  { name: 'kretsyscall', type: 'kretsyscall' },
+  ...['uprobe', 'uretprobe', 'uprobe.multi', 'uretprobe.multi', 'usdt'].flatMap((name) => [
+    { name, type: 'uprobe' as const },
+    { name: `${name}.s`, type: 'uprobe' as const, isSleepable: true },
+  ]),
   { name: 'tracepoint', type: 'tracepoint' },
   { name: 'tp', type: 'tracepoint' },
   { name: 'raw_tracepoint', type: 'raw_tracepoint' },
@@ -54,14 +63,13 @@ const DEFINITIONS: readonly Definition[] = [
 
 /** Names that libbpf knows and that mean programs of other parts of the kernel: what stands before a slash. */
 const ELSEWHERE: ReadonlySet<string> = new Set(
-  `socket sk_reuseport uprobe uprobe.s uretprobe uretprobe.s uprobe.multi uretprobe.multi uprobe.multi.s uretprobe.multi.s ksyscall
-   kretsyscall usdt usdt.s tc tcx classifier action netkit raw_tracepoint.w raw_tp.w lsm_cgroup iter iter.s syscall xdp xdp.frags
+  `socket sk_reuseport tc tcx classifier action netkit raw_tracepoint.w raw_tp.w lsm_cgroup iter iter.s syscall xdp xdp.frags
    perf_event lwt_in lwt_out lwt_xmit lwt_seg6local sockops sk_skb sk_msg lirc_mode2 flow_dissector cgroup_skb cgroup struct_ops
    struct_ops.s sk_lookup netfilter`.split(/\s+/),
 );
 
 /** Types that are loaded without the place that they are for. */
-const MANUAL = /^k(?:ret)?probe|^(?:raw_)?tracepoint$/;
+const MANUAL = /^k(?:ret)?(?:probe|syscall)|^uprobe$|^(?:raw_)?tracepoint$/;
 
 /**
  * What a section's name means; `elsewhere` when libbpf knows it and nothing of that type runs here, undefined when it does not know it. A leading

@@ -55,6 +55,8 @@ function prototypeOf(env: Env, id: number): HelperPrototype {
     return env.reject('EINVAL', `program of this type cannot use helper ${nameOf(prototype)}`);
   if (prototype.gplOnly && env.request.isGpl === false)
     return env.reject('EINVAL', 'cannot call GPL-restricted function from non-GPL compatible program');
+  if (prototype.mightSleep === true && env.request.isSleepable !== true)
+    return env.reject('EINVAL', 'helper call might sleep in a non-sleepable prog');
   return prototype;
 }
 

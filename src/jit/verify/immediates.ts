@@ -2,6 +2,7 @@ import { SECOND_SLOT } from '../bpf/index.ts';
 import type { Env } from './env.ts';
 import { checkKernelName } from './kernel-names.ts';
 import type { VerifierMap } from './request.ts';
+import { checkSleepableMap } from './sleeping.ts';
 import { checkLocksOf } from './spin-lock.ts';
 
 /** BPF_MAX_VAR_OFF: no offset of a pointer reaches it. */
@@ -38,6 +39,7 @@ export function checkImmediates(env: Env): void {
     const map = request.map(code.src[slot] as number, named);
     if (map === undefined) env.reject('EBADF', `fd ${named} is not pointing to valid bpf_map`);
     checkLocksOf(env, map);
+    checkSleepableMap(env, map);
     if (isValue) checkValueOffset(env, map, second);
   }
   env.insn = 0;

@@ -180,13 +180,14 @@ const SAFE_RCU: Fields = {
 };
 const SAFE_RCU_OR_NULL: Fields = { mm_struct: ['exe_file'], sk_buff: ['sk'], request_sock: ['sk'] };
 
-/** What is known of a pointer that was read through another one. Programs that do not sleep are readers all the time. */
-function memberFlags(reg: Reg, name: string, flags: number, field: string): number {
+/** What is known of a pointer that was read through another one. Programs that do not sleep are readers all the time, those that do never are. */
+function memberFlags(env: Env, reg: Reg, name: string, flags: number, field: string): number {
   const isIn = (fields: Fields): boolean => fields[name]?.includes(field) === true;
   if ((reg.flags & PTR_UNTRUSTED) !== 0) return PTR_UNTRUSTED;
   if (!isTrusted(reg) && (reg.flags & MEM_RCU) === 0) return flags & ~(PTR_TRUSTED | MEM_RCU);
   if (isIn(SAFE_TRUSTED)) return flags | PTR_TRUSTED;
   if (isIn(SAFE_TRUSTED_OR_NULL)) return flags | PTR_TRUSTED | MAYBE_NULL;
+  if (env.request.isSleepable === true) return PTR_UNTRUSTED;
   if (isIn(SAFE_RCU)) return flags | MEM_RCU;
   if (isIn(SAFE_RCU_OR_NULL)) return (flags | MEM_RCU | MAYBE_NULL) & ~PTR_UNTRUSTED;
   if ((flags & MEM_RCU) !== 0) return flags | MAYBE_NULL;
@@ -214,7 +215,7 @@ export function accessBtf(env: Env, regno: number, off: number, size: number, is
     env.setReg(into, unknownScalar());
     return;
   }
-  const flags = memberFlags(reg, name, member.flags, member.field);
+  const flags = memberFlags(env, reg, name, member.flags, member.field);
   env.setReg(into, pointerTo(env, { btfId: member.btfId, flags }));
 }
 

@@ -26,6 +26,8 @@ export interface VerifyTarget {
   readonly btfId?: number;
   /** Words that its arguments take. */
   readonly words: number;
+  /** Programs that sleep may be attached to it. */
+  readonly maySleep?: boolean;
 }
 
 export interface VerifyRequest {
@@ -47,6 +49,8 @@ export interface VerifyRequest {
   readonly helperName?: (id: number) => string | undefined;
   /** The struct of that name in the kernel's BTF. */
   readonly struct?: (name: string) => number | undefined;
+  /** The program may sleep (BPF_F_SLEEPABLE). */
+  readonly isSleepable?: boolean;
   /** Whether the program's licence is compatible with the GPL; by default it is. */
   readonly isGpl?: boolean;
   /** 1: the log of the path that fails; 2: of all paths, with what was found out on the way. */

@@ -20,6 +20,7 @@ export interface VerifyBytesRequest {
   /** Types that helpers take or answer, by name (`task_struct`): their numbers in BTF. */
   readonly structs?: Readonly<Record<string, number>>;
   readonly isGpl?: boolean;
+  readonly isSleepable?: boolean;
   readonly logLevel: 0 | 1 | 2;
   readonly cpus?: number;
   readonly maxInstructions?: number;
@@ -46,7 +47,8 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
   if (!code.ok) return err({ ...code.fault, log: `${code.fault.detail}\n` });
   const functions = layOutBpf(code.value);
   if (!functions.ok) return err({ ...functions.fault, log: `${functions.fault.detail}\n` });
-  const { type, target, args, maps, isGpl, logLevel, cpus, maxInstructions, kernelNames, structs } = request;
+  const { type, target, args, maps, isGpl, logLevel, cpus, maxInstructions, kernelNames, structs, isSleepable } =
+    request;
   const kernelName = (id: number): KernelName | undefined => kernelNames?.get(id);
   const verified = verifyBpf({
     code: code.value,
@@ -63,6 +65,7 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
     ...(target === undefined ? {} : { target }),
     ...(args === undefined ? {} : { args }),
     ...(isGpl === undefined ? {} : { isGpl }),
+    ...(isSleepable === undefined ? {} : { isSleepable }),
     ...(cpus === undefined ? {} : { cpus }),
     ...(maxInstructions === undefined ? {} : { maxInstructions }),
   });

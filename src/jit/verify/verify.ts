@@ -10,6 +10,7 @@ import { registersLive } from './liveness.ts';
 import { checkMaxStackDepth, findTailCalls } from './max-stack.ts';
 import { newReg, unknownScalar } from './reg.ts';
 import type { VerifyRequest } from './request.ts';
+import { checkSleepable } from './sleeping.ts';
 import { Frame, State } from './state.ts';
 
 export interface VerifyStats {
@@ -82,6 +83,7 @@ function run(request: VerifyRequest): Result<Verification, Refusal> {
   try {
     if (env.log.level > 0 && request.functions.length > 1)
       for (const [index, { start }] of request.functions.entries()) env.log.say(`func#${index} @${start}\n`);
+    checkSleepable(env);
     checkHook(env);
     checkImmediates(env);
     findTailCalls(env);

@@ -155,6 +155,12 @@ const NORETURN = new Set([
 /** KF_SLEEPABLE of include/linux/btf.h (6.12). */
 const KF_SLEEPABLE = 1 << 5;
 
+/** Whether programs that sleep may be attached to a function; where no source tells of a hook, attaching says so. */
+export function mayProgramsSleep(world: World, name: string): boolean {
+  if (name.startsWith('bpf_lsm_')) return isSleepableHook(world, name) !== false;
+  return programProblem(world, name, { kind: 'fentry', sleepable: true }) === undefined;
+}
+
 /** What fexit, fmod_ret and sleepable programs need on top. */
 export function programProblem(world: World, name: string, program: BpfProgramKind): TargetProblem | undefined {
   const { btf } = world.image;

@@ -57,6 +57,8 @@ export interface BpfProgram {
   readonly type: BpfProgramType;
   /** The function that it was loaded for. */
   readonly attachTo: string | undefined;
+  /** It was loaded as one that may sleep. */
+  readonly isSleepable: boolean;
   readonly client: string;
   readonly tenant: string;
   readonly sinceMs: number;

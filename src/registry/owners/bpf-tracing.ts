@@ -78,6 +78,10 @@ function codeOf(txn: Txn, { identity, program }: OwnerRequest, hook: Hook, kind:
   return ok({ entry, prog: dataObject(txn, BPF_PROG_SIZE), program: `counting:${identity.id}`, isOwned: true });
 }
 
+/** A program that was loaded says it itself; of one that the attachment brings, the attachment does. */
+const sleeps = ({ options, program }: OwnerRequest): boolean =>
+  program?.isSleepable === true || flag(options, 'sleepable');
+
 function attach(txn: Txn, request: OwnerRequest, hook: Hook): Result<Attached> {
   const { identity, options } = request;
   const { target, type, link: attachType } = hook;
@@ -85,7 +89,7 @@ function attach(txn: Txn, request: OwnerRequest, hook: Hook): Result<Attached> {
   const prepared = request.program === undefined ? undefined : preparedProgram(request.program);
   const problem = layoutProblem(layout, target, attachType, prepared);
   if (problem !== undefined) return err(problem);
-  const isSleepable = flag(options, 'sleepable');
+  const isSleepable = sleeps(request);
   const tracesTracing = type === 'tracing' && target.program?.type === 'tracing';
   const made = codeOf(txn, request, hook, { type, attachType, tracesTracing, isSleepable }, layout);
   if (!made.ok) return made;
@@ -129,7 +133,7 @@ function tracingOwner(kind: TrampLinkKind): Owner {
     options: OPTIONS,
     takes: ['program'],
     attach(txn, request): Result<Attached> {
-      const program = { kind, sleepable: flag(request.options, 'sleepable') };
+      const program = { kind, sleepable: sleeps(request) };
       const target: Result<Hook['target']> =
         request.target.kind === 'program'
           ? checkProgramTarget(txn, request.target.program, program)
@@ -154,7 +158,7 @@ export const lsmOwner: Owner = {
   options: { cookie: { type: 'u64' }, sleepable: { type: 'boolean' } },
   takes: [],
   attach(txn, request): Result<Attached> {
-    const target = checkLsmHook(txn.world, placeOf(request), flag(request.options, 'sleepable'));
+    const target = checkLsmHook(txn.world, placeOf(request), sleeps(request));
     if (!target.ok) return target;
     const link = target.value.isVoid ? 'fexit' : 'fmod_ret';
     return attach(txn, request, { target: target.value, link, type: 'lsm' });

@@ -64,6 +64,8 @@ export interface LoadProgramRequest {
   /** The function that it is for; without it, any that its type attaches to. */
   readonly attachTo?: string;
   readonly name?: string;
+  /** It may sleep (BPF_F_SLEEPABLE). */
+  readonly isSleepable?: boolean;
   /** Ids of the maps that instructions name by their place in this list (BPF_PSEUDO_MAP_IDX). */
   readonly maps?: readonly string[];
   /** What the verifier made of it: without it only programs of type `raw` are loaded. */
@@ -178,6 +180,7 @@ function loaded(txn: Txn, request: LoadProgramRequest, identity: AttachIdentity)
     name: request.name ?? request.attachTo ?? request.type,
     type: request.type,
     attachTo: request.attachTo,
+    isSleepable: request.isSleepable === true,
     client: identity.client,
     tenant: identity.tenant,
     sinceMs: identity.nowMs,
@@ -229,7 +232,7 @@ function progOf(program: BpfProgram, image: number, compiled: JitedBpf['function
     hasBtf: program.functions !== undefined,
     functions,
     tracesTracing: false,
-    isSleepable: false,
+    isSleepable: program.isSleepable,
     arrayMembers: 0,
     isExtended: false,
     isHeld: true,
@@ -359,6 +362,8 @@ export function programFor(
     return err(
       refuse(PROGRAM_TYPE, { detail: `${id} was loaded for ${program.attachTo}, not for ${String(target)}.` }),
     );
+  if (isProbe && program.isSleepable)
+    return err(refuse(PROGRAM_TYPE, { detail: `${id} may sleep, which only programs of uprobes may.` }));
   // Programs of perf events and of raw tracepoints may run on any number of them.
   if (isProbe) return ok(program);
   const elsewhere = attachmentsOf(txn, program).find((user) => txn.attachments.get(user)?.target !== target);

@@ -9,6 +9,7 @@ import {
   type VerifyTarget,
   verifyBytes,
 } from '../../jit/index.ts';
+import { mayProgramsSleep } from '../bpf/attach-target.ts';
 import { functionOf, parseProgramPlace } from '../bpf/programs.ts';
 import { programMaps } from '../maps/program-maps.ts';
 import type { AttachIdentity } from '../model/request.ts';
@@ -33,18 +34,20 @@ export interface VerificationJob {
   readonly structs?: Readonly<Record<string, number>>;
   /** Whether its licence is compatible with the GPL; bytecode has none and is taken for such. */
   readonly isGpl?: boolean;
+  readonly isSleepable?: boolean;
 }
 
 const WORD = 8;
 
 /** The function that a program is for, as its context is made of its arguments; undefined for a name that BTF does not know. */
-function targetOf({ image }: World, name: string): VerifyTarget | undefined {
+function targetOf(world: World, name: string): VerifyTarget | undefined {
+  const { image } = world;
   const prototype = image.btf?.prototype(name);
   const id = image.btf?.id(name);
   if (prototype === undefined || id === undefined) return undefined;
   const words = prototype.params.reduce((sum, { size }) => sum + Math.max(1, Math.ceil(size / WORD)), 0);
   const isKernels = id < (kernelBtf(image)?.count ?? 0);
-  return { name, words, ...(isKernels ? { btfId: id } : {}) };
+  return { name, words, maySleep: mayProgramsSleep(world, name), ...(isKernels ? { btfId: id } : {}) };
 }
 
 /** The same of a function of a BPF program, which has numbers and a context for arguments; the context's contents are nobody's to read. */
@@ -118,7 +121,7 @@ function targetFor(
 function jobFor(
   world: World,
   state: Pick<KernelState, 'bpfProgs'>,
-  { type, bytecode, attachTo, functions }: Omit<LoadProgramRequest, 'maps'>,
+  { type, bytecode, attachTo, functions, isSleepable }: Omit<LoadProgramRequest, 'maps'>,
   maps: readonly MapSpec[],
 ): VerificationJob | undefined {
   if (type === 'raw') return undefined;
@@ -132,6 +135,7 @@ function jobFor(
     structs: helperStructs(world),
     ...(target === undefined ? {} : { target }),
     ...(args === undefined ? {} : { args }),
+    ...(isSleepable === undefined ? {} : { isSleepable }),
   };
 }
 

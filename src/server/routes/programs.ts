@@ -81,9 +81,10 @@ async function load(
     return coordinator.loadObject(caller, { bytes, ...defined(query) });
   }
   // The schema has been checked: the body is not one thing for the types, because it is two for the schema.
-  const { functions, ...program } = body as Static<typeof ProgramBody>;
+  const { functions, sleepable, ...program } = body as Static<typeof ProgramBody>;
   const loaded = {
     ...program,
+    isSleepable: sleepable === true ? true : undefined,
     bytecode: program.bytecode.toLowerCase(),
     functions: functions?.map((each) => ({ name: each.name, args: each.args, isGlobal: each.static !== true })),
   };

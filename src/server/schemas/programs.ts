@@ -23,6 +23,7 @@ export const ProgramBody = Type.Object(
     bytecode: Type.String({ pattern: '^([0-9a-fA-F]{16})*$', description: 'Instructions, hex, 8 bytes each' }),
     attachTo: Type.Optional(Type.String({ minLength: 1, maxLength: 512, description: 'The function that it is for' })),
     name: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_.]{1,64}$' })),
+    sleepable: Type.Optional(Type.Boolean({ description: 'It may sleep: fentry, fexit, fmod_ret and lsm' })),
     maps: Type.Optional(
       Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
         maxItems: 64,

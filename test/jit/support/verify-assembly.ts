@@ -44,7 +44,10 @@ export const TEST_MAPS: readonly MapSpec[] = [
 ];
 
 export type VerifyOptions = Partial<
-  Pick<VerifyRequest, 'type' | 'target' | 'logLevel' | 'checkpointsEverywhere' | 'maxInstructions' | 'isGpl' | 'struct'>
+  Pick<
+    VerifyRequest,
+    'type' | 'target' | 'logLevel' | 'checkpointsEverywhere' | 'maxInstructions' | 'isGpl' | 'isSleepable' | 'struct'
+  >
 > & {
   readonly btf?: BtfTypes;
 };
