@@ -41,11 +41,12 @@ export function straight<T>(steps: Steps<T>): T {
   }
 }
 
-/** How long the event loop is kept from anything else. */
+/** How long the event loop is kept from anything else, when nothing else is said. */
 const SLICE_US = 10_000;
 
 export interface Slices {
   readonly clock: Clock;
+  readonly sliceUs?: number;
   /** Runs one slice. */
   within<T>(body: () => T): T;
   /** The work rests here for one turn of the event loop. */
@@ -55,12 +56,12 @@ export interface Slices {
 /** What one slice came to. */
 type Slice<T> = { readonly isOver: true; readonly value: T } | { readonly isOver: false; readonly progress: Progress };
 
-function slice<T>(steps: Steps<T>, clock: Clock): Slice<T> {
+function slice<T>(steps: Steps<T>, { clock, sliceUs = SLICE_US }: Slices): Slice<T> {
   const startUs = clock.monotonicUs();
   for (;;) {
     const step = steps.next();
     if (step.done === true) return { isOver: true, value: step.value };
-    if (clock.monotonicUs() - startUs >= SLICE_US) return { isOver: false, progress: step.value };
+    if (clock.monotonicUs() - startUs >= sliceUs) return { isOver: false, progress: step.value };
   }
 }
 
@@ -69,7 +70,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 /** Does it in slices, with a turn of the event loop between two of them; at once, without a promise, what fits into one. */
 export function inSlices<T>(steps: Steps<T>, slices: Slices): T | Promise<T> {
-  const first = slices.within(() => slice(steps, slices.clock));
+  const first = slices.within(() => slice(steps, slices));
   return first.isOver ? first.value : goOn(steps, slices, first);
 }
 
@@ -78,7 +79,7 @@ async function goOn<T>(steps: Steps<T>, slices: Slices, first: Slice<T>): Promis
   while (!last.isOver) {
     slices.onRest(last.progress);
     await turn();
-    last = slices.within(() => slice(steps, slices.clock));
+    last = slices.within(() => slice(steps, slices));
   }
   invariant(last.isOver, 'steps go on to their end');
   return last.value;

@@ -7,8 +7,11 @@ import { crc32 } from 'node:zlib';
 export const FORMAT_VERSION = 1;
 const HEADER_SIZE = 5;
 
-export function encodeEntry(value: unknown, version = FORMAT_VERSION): Uint8Array {
-  const json = JSON.stringify(value);
+export const encodeEntry = (value: unknown, version = FORMAT_VERSION): Uint8Array =>
+  encodeEntryText(JSON.stringify(value), version);
+
+/** The same of what is JSON already. */
+export function encodeEntryText(json: string, version = FORMAT_VERSION): Uint8Array {
   const bytes = Buffer.allocUnsafe(HEADER_SIZE + Buffer.byteLength(json));
   bytes.writeUInt8(version, 4);
   bytes.write(json, HEADER_SIZE, 'utf8');

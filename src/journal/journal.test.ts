@@ -109,7 +109,7 @@ describe('the journal', () => {
     const { journal } = await opened(store);
     for (let round = 1; round <= 4; round++) {
       for (let i = 0; i < 3; i++) await journal.append({ round, i });
-      journal.snapshot({ round });
+      journal.snapshot(JSON.stringify({ round }));
       await journal.drain();
     }
     await journal.append({ last: true });
@@ -133,7 +133,7 @@ describe('the journal', () => {
     for (let n = 1; n <= 12; n++) {
       await journal.append({ n });
       if (n % 2 !== 0) continue;
-      journal.snapshot({ n });
+      journal.snapshot(JSON.stringify({ n }));
       await journal.drain();
       kept.push(numbers(store, 'snapshot'));
     }
@@ -185,7 +185,7 @@ describe('the journal', () => {
       const store = await openLmdbStore(folder);
       const { journal } = await opened(store);
       for (let i = 1; i <= 300; i++) void journal.append({ i });
-      journal.snapshot({ at: 300 });
+      journal.snapshot(JSON.stringify({ at: 300 }));
       await journal.append({ i: 301 });
       await journal.close();
       const again = await openLmdbStore(folder);

@@ -10,7 +10,7 @@
  * Numbers have no gap: what is on disk is a prefix of what was appended, always.
  */
 import { type Clock, err, type Fault, invariant, ok, type Result } from '../base/index.ts';
-import { encodeEntry } from './entry-format.ts';
+import { encodeEntry, encodeEntryText } from './entry-format.ts';
 import { writeFault } from './faults.ts';
 import { type JournalStore, recordKey, type StoreBatch, snapshotKey } from './store.ts';
 
@@ -96,9 +96,9 @@ export class Journal {
     return ticket;
   }
 
-  /** Keeps `value` as the state after the last appended record. It is written with the commit that holds that record, or the next one. */
-  snapshot(value: unknown): void {
-    this.#pendingSnapshot = { number: this.#appended, value: encodeEntry(value) };
+  /** Keeps `json` as the state after that record. It is written with the commit that holds the record, or a later one. */
+  snapshot(json: string, number = this.#appended): void {
+    this.#pendingSnapshot = { number, value: encodeEntryText(json) };
     this.#kick();
   }
 

@@ -33,7 +33,7 @@ describe('the journal tools', () => {
     const { journal } = value(await openJournal({ store, identity: IDENTITY, clock, snapshotsKept: kept }));
     for (let n = 1; n <= 9; n++) {
       await journal.append({ n });
-      if (n === 3 || n === 6) journal.snapshot({ at: n });
+      if (n === 3 || n === 6) journal.snapshot(JSON.stringify({ at: n }));
       await journal.drain();
     }
     await close();

@@ -1,4 +1,4 @@
-import type { Fault, Result } from '../../base/index.ts';
+import { type Fault, inSlices, type Result, straight } from '../../base/index.ts';
 import type { Journal } from '../../journal/index.ts';
 import type { KernelJournal, RanCommand } from '../command.ts';
 import type { Kernel } from '../kernel.ts';
@@ -16,6 +16,9 @@ const REPLAY_MS_MAX = 75;
 /** A snapshot of much takes long itself: it waits until the commands took so many times as long. */
 const SNAPSHOT_SHARE = 10;
 
+/** A part of a snapshot; others are served in between. */
+const SLICE_US = 2_000;
+
 /** What was under way when the disk failed is no more than what clients have in flight. */
 const LATE_MAX = 10_000;
 
@@ -32,7 +35,10 @@ export class DurableKernel implements KernelJournal {
   readonly #late = new Map<string, { readonly number: number; readonly hash: string; readonly value: unknown }>();
   readonly #snapshotEvery: number;
   #snapshotAt: number;
+  /** How long the last one took. */
   #snapshotMs = 0;
+  #isTaking = false;
+  #isClosed = false;
   /** How long text_mutex was held since the last snapshot. */
   #heldMs: number;
 
@@ -76,7 +82,7 @@ export class DurableKernel implements KernelJournal {
       void ticket.then((written) => {
         if (!written.ok && this.#late.size < LATE_MAX) this.#late.set(answered.scope, { number, ...answered });
       });
-    if (this.#isSnapshotDue()) this.snapshot();
+    if (!this.#isTaking && this.#isSnapshotDue()) this.#takeSnapshot();
     return ticket;
   }
 
@@ -91,15 +97,32 @@ export class DurableKernel implements KernelJournal {
     this.#append({ events: [event] }, event.sequence);
   }
 
-  /** To be called between two commands. */
-  snapshot(): void {
-    const { clock } = this.#kernel;
-    const startUs = clock.monotonicUs();
-    this.#snapshotAt = this.#journal.appended;
-    this.#journal.snapshot(takeSnapshot(this.#kernel));
-    this.#snapshotMs = (clock.monotonicUs() - startUs) / 1000;
-    // The hold that this snapshot is taken in is counted when it ends; its own time is nothing to run again.
-    this.#heldMs = -this.#snapshotMs;
+  /**
+   * Takes a snapshot, in slices, when the command that is under way has its commit: encoding goes on while the disk works and others are served.
+   * Between two commands the kernel is what its records say, and what is not of that moment is not in the snapshot.
+   */
+  #takeSnapshot(): void {
+    this.#isTaking = true;
+    setImmediate(() => {
+      const number = this.#journal.appended;
+      this.#snapshotAt = number;
+      this.#heldMs = 0;
+      const { clock } = this.#kernel;
+      let encodingUs = 0;
+      const within = <T>(body: () => T): T => {
+        const startUs = clock.monotonicUs();
+        const value = body();
+        encodingUs += clock.monotonicUs() - startUs;
+        return value;
+      };
+      const steps = within(() => takeSnapshot(this.#kernel));
+      const text = inSlices(steps, { clock, sliceUs: SLICE_US, within, onRest: () => undefined });
+      void Promise.resolve(text).then((json) => {
+        this.#isTaking = false;
+        this.#snapshotMs = encodingUs / 1000;
+        if (!this.#isClosed) this.#journal.snapshot(json, number);
+      });
+    });
   }
 
   #isSnapshotDue(): boolean {
@@ -117,7 +140,9 @@ export class DurableKernel implements KernelJournal {
 
   /** A last snapshot, so that the next start runs nothing again; then the journal is closed. Nothing may run any more. */
   async close(): Promise<Result<void>> {
-    if (this.#journal.appended > this.#journal.lastSnapshot) this.snapshot();
+    this.#isClosed = true;
+    if (this.#journal.appended > this.#journal.lastSnapshot)
+      this.#journal.snapshot(straight(takeSnapshot(this.#kernel)));
     return this.#journal.close();
   }
 

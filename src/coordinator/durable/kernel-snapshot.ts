@@ -1,8 +1,9 @@
+import type { Steps } from '../../base/index.ts';
 import { type KernelState, type ModuleRecord, moduleRecord, restoreModules } from '../../registry/index.ts';
 import { loadText, type PokeRecord, type TextMutexHeld } from '../../textpoke/index.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Leases } from '../sessions.ts';
-import { decodeValue, encodeValue, type Json } from './value-codec.ts';
+import { decodeValue, encodeSteps, type Json } from './value-codec.ts';
 
 /** Pokes that a snapshot carries, so that the newest changes still have their author after a restart. */
 const HISTORY_KEPT = 2_048;
@@ -21,17 +22,26 @@ export interface KernelSnapshot {
   readonly lastEvent: number;
 }
 
-export function takeSnapshot(kernel: Kernel): KernelSnapshot {
+/**
+ * The kernel as it is now, as JSON, in steps. All that it is made of is taken at the call: tables are values, and commands may change the kernel
+ * while the steps go on.
+ */
+export function takeSnapshot(kernel: Kernel): Steps<string> {
   const { text } = kernel;
-  return {
-    state: encodeValue({ ...kernel.state, modules: kernel.state.modules.map(moduleRecord) }),
-    leases: encodeValue(kernel.leases),
-    text: encodeValue(text.changedRanges().map(({ at, length }) => ({ at, bytes: text.bytes(at, length) }))),
-    // Plain data already, and most of a snapshot.
-    history: text.history.newest(HISTORY_KEPT) as unknown as Json,
+  return snapshotText({
+    state: { ...kernel.state, modules: kernel.state.modules.map(moduleRecord) },
+    leases: kernel.leases,
+    text: text.changedRanges().map(({ at, length }) => ({ at, bytes: text.bytes(at, length) })),
+    history: text.history.newest(HISTORY_KEPT),
     pokes: text.history.state().sequence,
     lastEvent: kernel.events.next - 1,
-  };
+  });
+}
+
+function* snapshotText(snapshot: { readonly [Field in keyof KernelSnapshot]: unknown }): Steps<string> {
+  const pieces: string[] = [];
+  yield* encodeSteps(snapshot, pieces);
+  return pieces.join('');
 }
 
 /** Makes a kernel that nobody has used yet what it was. The events are restored from the records. */

@@ -3,7 +3,7 @@
  * Maps and sets keep their order of iteration.
  */
 import { Map as ImmutableMap, Set as ImmutableSet, isMap, isSet } from 'immutable';
-import { fromHex, invariant, toHex } from '../../base/index.ts';
+import { fromHex, invariant, type Steps, toHex, visitAll } from '../../base/index.ts';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
@@ -21,6 +21,49 @@ export function encodeValue(value: unknown): Json {
   invariant(typeof value === 'object', () => `a ${typeof value} has no JSON form`);
   const fields = Object.entries(value as object).filter(([, each]) => each !== undefined);
   return Object.fromEntries(fields.map(([key, each]) => [key, encodeValue(each)]));
+}
+
+const textOf = (value: unknown): string => JSON.stringify(encodeValue(value));
+
+/** Levels of plain objects whose fields are looked at one by one: a state's tables. */
+const LEVELS = 2;
+
+/** The JSON text of {@link encodeValue}, in steps: adds its pieces to `pieces`. */
+export function* encodeSteps(value: unknown, pieces: string[], level = 0): Steps<void> {
+  if (isMap(value)) {
+    const pair = ([key, each]: readonly [unknown, unknown]): string => `[${textOf(key)},${textOf(each)}]`;
+    yield* listSteps(value, value.size, pieces, { open: '{"$map":[', close: ']}' }, pair);
+  } else if (isSet(value)) {
+    yield* listSteps(value, value.size, pieces, { open: '{"$set":[', close: ']}' }, textOf);
+  } else if (Array.isArray(value)) {
+    yield* listSteps(value as readonly unknown[], value.length, pieces, { open: '[', close: ']' }, textOf);
+  } else if (level < LEVELS && isPlain(value)) {
+    let before = '{';
+    for (const [key, each] of Object.entries(value)) {
+      if (each === undefined) continue;
+      pieces.push(`${before}${JSON.stringify(key)}:`);
+      yield* encodeSteps(each, pieces, level + 1);
+      before = ',';
+    }
+    pieces.push(before === '{' ? '{}' : '}');
+  } else pieces.push(textOf(value));
+}
+
+const isPlain = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !(value instanceof Uint8Array);
+
+function* listSteps<T>(
+  items: Iterable<T>,
+  size: number,
+  pieces: string[],
+  { open, close }: { readonly open: string; readonly close: string },
+  text: (item: T) => string,
+): Steps<void> {
+  pieces.push(open);
+  yield* visitAll(items, size, 'encoding', (item, index) => {
+    pieces.push(index === 0 ? text(item) : `,${text(item)}`);
+  });
+  pieces.push(close);
 }
 
 export function decodeValue(json: Json): unknown {
