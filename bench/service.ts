@@ -5,7 +5,9 @@
  *   npm run bench -- service          (kernels from KTEXTD_KERNELS or the cache; the built-in image is always measured)
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import fastify from 'fastify';
@@ -37,7 +39,17 @@ async function isReady(url: string): Promise<boolean> {
 
 const exited = (child: ChildProcess): Promise<void> => new Promise((resolve) => child.once('exit', () => resolve()));
 
-async function start(image: string, cache: string, port: number): Promise<Running> {
+/** A port that nobody has: readiness is asked for before the service can say where it listens. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+async function start(image: string, cache: string): Promise<Running> {
+  const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const startMs = performance.now();
   const child = spawn(
@@ -180,15 +192,15 @@ async function manySites(service: Running): Promise<void> {
   );
 }
 
-async function measure(image: string, port: number): Promise<void> {
+async function measure(image: string): Promise<void> {
   const cache = mkdtempSync(join(tmpdir(), 'ktextd-bench-'));
   process.stdout.write(`${image === 'builtin' ? image : basename(image)}\n`);
   try {
     const empty = median([await emptyNodeMs(), await emptyNodeMs(), await emptyNodeMs()]);
-    const cold = await start(image, cache, port);
+    const cold = await start(image, cache);
     const coldLoadMs = ((await (await fetch(`${cold.url}/v1/image`)).json()) as { readonly loadMs: number }).loadMs;
     await cold.stop();
-    const warm = await start(image, cache, port);
+    const warm = await start(image, cache);
     const warmLoadMs = ((await (await fetch(`${warm.url}/v1/image`)).json()) as { readonly loadMs: number }).loadMs;
     process.stdout.write(
       `  loadMs ${coldLoadMs.toFixed(0)} cold, ${warmLoadMs.toFixed(0)} cached; start to ready ${cold.readyMs.toFixed(0)} ms cold, ${warm.readyMs.toFixed(0)} ms cached (${(warm.readyMs / empty).toFixed(1)} × an empty Node process); RSS ${cold.rssMb.toFixed(0)} MB cold, ${warm.rssMb.toFixed(0)} MB cached\n`,
@@ -204,4 +216,4 @@ async function measure(image: string, port: number): Promise<void> {
   }
 }
 
-for (const image of ['builtin', ...allKernels()]) await measure(image, 7_790);
+for (const image of ['builtin', ...allKernels()]) await measure(image);

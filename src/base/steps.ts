@@ -15,6 +15,17 @@ export interface Progress {
  */
 export type Steps<T> = Generator<Progress, T, undefined>;
 
+/** What is done at once, or in steps when there may be much of it. */
+export type MaybeSteps<T> = T | Steps<T>;
+
+/** Both as steps. A value is never iterable by itself here. */
+export function* stepsOf<T extends object | undefined>(work: MaybeSteps<T>): Steps<T> {
+  return isSteps(work) ? yield* work : work;
+}
+
+const isSteps = <T extends object | undefined>(work: MaybeSteps<T>): work is Steps<T> =>
+  work !== undefined && Symbol.iterator in work;
+
 /** Items between two steps: some tenths of a millisecond. */
 const ITEMS = 256;
 

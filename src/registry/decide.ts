@@ -10,6 +10,7 @@ import {
   type ReadableText,
   type Result,
   type Steps,
+  stepsOf,
   straight,
   visitAll,
 } from '../base/index.ts';
@@ -141,7 +142,7 @@ function* attachTo(
   const completed = program.value === undefined ? ok(options) : (owner.withProgram?.(options) ?? ok(options));
   if (!completed.ok) return refused(state, completed.fault);
   const asked = { target, options: completed.value, identity, program: program.value };
-  const attached = owner.attachSteps === undefined ? owner.attach(txn, asked) : yield* owner.attachSteps(txn, asked);
+  const attached = yield* stepsOf(owner.attach(txn, asked));
   if (!attached.ok) return refused(state, attached.fault);
   const quarantined = quarantineFault(txn);
   if (quarantined !== undefined) return refused(state, quarantined);
@@ -196,8 +197,7 @@ function* detachFrom(
   state: KernelState,
   { attachment, owner }: { readonly attachment: Attachment; readonly owner: Owner },
 ): Steps<Decision> {
-  const fault =
-    owner.detachSteps === undefined ? owner.detach(txn, attachment) : yield* owner.detachSteps(txn, attachment);
+  const fault = yield* stepsOf(owner.detach(txn, attachment));
   if (fault !== undefined) return refused(state, fault);
   for (const site of attachment.sites) txn.touched.add(site);
   txn.attachments.delete(attachment.id);

@@ -3,7 +3,7 @@
  * kernel/trace/bpf_trace.c bpf_kprobe_multi_link_attach (6.12). Each user has an ftrace_ops of its own until 6.14.
  */
 import { Set as ImmutableSet } from 'immutable';
-import { err, type Fault, ok, type Result, type Steps, straight } from '../../base/index.ts';
+import { err, type Fault, ok, type Result, type Steps } from '../../base/index.ts';
 import { symbolFunc } from '../ftrace/callers.ts';
 import { joinGraphTracers, leaveGraphTracers } from '../ftrace/graph-tracers.ts';
 import { newOps } from '../ftrace/new-ops.ts';
@@ -87,10 +87,8 @@ function owner(kind: OwnerKind, symbolRule: typeof FPROBE_SYMBOL): Owner {
     kind,
     options: {},
     takes: ['places', 'pattern'],
-    attach: (txn, request) => straight(attach(txn, request, symbolRule)),
-    attachSteps: (txn, request) => attach(txn, request, symbolRule),
-    detach: (txn, attachment) => straight(detach(txn, attachment)),
-    detachSteps: detach,
+    attach: (txn, request) => attach(txn, request, symbolRule),
+    detach,
   };
 }
 

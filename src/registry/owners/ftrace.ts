@@ -1,5 +1,5 @@
 import { Set as ImmutableSet } from 'immutable';
-import { err, type Fault, ok, type Result, type Steps, straight } from '../../base/index.ts';
+import { err, type Fault, ok, type Result, type Steps } from '../../base/index.ts';
 import { generateCountingDirectTrampoline, generateCountingHandler } from '../../jit/index.ts';
 import { dataObject, install, remove } from '../arena.ts';
 import { symbolFunc } from '../ftrace/callers.ts';
@@ -121,10 +121,8 @@ export const ftraceOwner: Owner = {
     tracer: { type: 'enum', values: ['function', 'function_graph'] },
   },
   takes: ['places', 'pattern'],
-  attach: (txn, request) => straight(attachFtrace(txn, request)),
-  attachSteps: attachFtrace,
-  detach: (txn, attachment) => straight(detachFtrace(txn, attachment)),
-  detachSteps: detachFtrace,
+  attach: attachFtrace,
+  detach: detachFtrace,
 };
 
 export const ftraceDirectOwner: Owner = {

@@ -1,4 +1,4 @@
-import type { Fault, Result, Steps } from '../../base/index.ts';
+import type { Fault, MaybeSteps, Result } from '../../base/index.ts';
 import type { ProgramPlace } from '../bpf/programs.ts';
 import type { AttachIdentity, OwnerKind, RequestTarget } from '../model/request.ts';
 import type { Attachment, BpfProgram } from '../model/state.ts';
@@ -45,11 +45,9 @@ export interface Owner {
   readonly takes: readonly ('places' | 'pattern' | 'program')[];
   /** The options of an attachment that brings a program, when they say less or other than that asks for. */
   withProgram?(options: Options): Result<Options>;
-  attach(txn: Txn, request: OwnerRequest): Result<Attached>;
-  detach(txn: Txn, attachment: Attachment): Fault | undefined;
-  /** The same in steps, by owners of very many sites. */
-  attachSteps?(txn: Txn, request: OwnerRequest): Steps<Result<Attached>>;
-  detachSteps?(txn: Txn, attachment: Attachment): Steps<Fault | undefined>;
+  /** In steps by owners of very many sites, as detach. */
+  attach(txn: Txn, request: OwnerRequest): MaybeSteps<Result<Attached>>;
+  detach(txn: Txn, attachment: Attachment): MaybeSteps<Fault | undefined>;
   /** Absent when the kind cannot be disabled without leaving. */
   setEnabled?(txn: Txn, attachment: Attachment, enabled: boolean): Fault | undefined;
   /** setEnabled is asked even when nothing would change: Linux refuses that. */

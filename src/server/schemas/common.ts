@@ -49,3 +49,11 @@ export const pageOf = <T extends TSchema>(title: string, item: T) =>
 export const Budget = Type.Record(Type.String(), Type.Number(), {
   description: 'What is left of each limited resource at this site',
 });
+
+/** Of a read that takes what it shows, and may wait for it. */
+export const takeQuery = (item: string) => ({
+  max: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
+  waitMs: Type.Optional(
+    Type.Integer({ minimum: 0, maximum: 60_000, description: `How long to wait for a first ${item}` }),
+  ),
+});

@@ -1,6 +1,16 @@
 /** BPF maps: making, reading, writing. */
 import { MAP_TYPES } from '../../coordinator/index.ts';
-import { Address, HexBytes, nullable, optionalPageQuery, pageOf, strict, Timestamp, words } from './common.ts';
+import {
+  Address,
+  HexBytes,
+  nullable,
+  optionalPageQuery,
+  pageOf,
+  strict,
+  Timestamp,
+  takeQuery,
+  words,
+} from './common.ts';
 import { Type } from './type.ts';
 
 const MapTypeWord = words(MAP_TYPES);
@@ -99,11 +109,5 @@ export const MapRecords = Type.Object(
   { title: 'MapRecords' },
 );
 
-const recordsQuery = {
-  max: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
-  waitMs: Type.Optional(
-    Type.Integer({ minimum: 0, maximum: 60_000, description: 'How long to wait for a first record' }),
-  ),
-} as const;
-export const MapRecordsQuery = Type.Object(recordsQuery, strict);
+export const MapRecordsQuery = Type.Object(takeQuery('record'), strict);
 export const MapsQuery = Type.Object({ ...optionalPageQuery }, strict);

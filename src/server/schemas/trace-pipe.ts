@@ -1,5 +1,5 @@
 /** Lines that BPF programs trace. */
-import { nullable, strict } from './common.ts';
+import { nullable, strict, takeQuery } from './common.ts';
 import { Type } from './type.ts';
 
 export const TracePipeLines = Type.Object(
@@ -20,12 +20,4 @@ export const TracePipeLines = Type.Object(
   { title: 'TracePipeLines' },
 );
 
-export const TracePipeQuery = Type.Object(
-  {
-    max: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
-    waitMs: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 60_000, description: 'How long to wait for a first line' }),
-    ),
-  },
-  strict,
-);
+export const TracePipeQuery = Type.Object(takeQuery('line'), strict);
