@@ -39,6 +39,10 @@ export interface KernelImage {
   readonly endbrSeals: Uint32Array;
   /** BTF ids of functions that fmod_ret may be attached to, with their flags (KF_*), from the set8 tables in .BTF_ids. */
   readonly fmodretIds: ReadonlyMap<number, number>;
+  /** Functions that hand a tracepoint's arguments to raw BPF programs, by offset of the struct tracepoint. */
+  readonly rawProbes: ReadonlyMap<number, number>;
+  /** Events that perf knows, by offset of the struct tracepoint. */
+  readonly traceEvents: ReadonlyMap<number, TraceEvent>;
   /** Where an optimized kprobe's detour is copied from; undefined when the kernel has none (no CONFIG_OPTPROBES). */
   readonly optprobeTemplate: OptprobeTemplate | undefined;
   /** Function prototypes from .BTF; undefined when the image has none. */
@@ -123,6 +127,12 @@ export interface TextRange {
   readonly start: TextOffset;
   readonly end: TextOffset;
   readonly name?: string;
+}
+
+/** A struct trace_event_call, and the function of its class that writes records for perf and BPF (`perf_trace_CLASS`). */
+export interface TraceEvent {
+  readonly at: number;
+  readonly probe: number;
 }
 
 export interface PristineText extends ReadableText {

@@ -38,8 +38,9 @@ export interface RunningProgram {
   readonly prog: bigint;
   readonly record: number | undefined;
   readonly since: number;
-  /** Of its struct bpf_tramp_run_ctx, which begins with the cookie; undefined for a program of a perf event, which has none here. */
+  /** Of its struct bpf_tramp_run_ctx, which begins with the cookie; undefined for a program of a perf event or a raw tracepoint, whose cookie is `cookie`. */
   readonly runCtx: bigint | undefined;
+  readonly cookie?: bigint;
 }
 
 /** What BPF helpers have of the kernel. */

@@ -9,7 +9,7 @@ import {
   type LoadProgramRequest,
 } from '../../src/coordinator/index.ts';
 import type { KernelImage } from '../../src/image/index.ts';
-import { EXIT, insn, load64, mapValue, mov, movImm, program, store64 } from '../support/bpf-code.ts';
+import { call, EXIT, insn, load64, mapValue, mov, movImm, program, store64 } from '../support/bpf-code.ts';
 import { caller } from '../support/coordinators.ts';
 import { builtinImage, kernelImage } from '../support/images.ts';
 import { RECORDED_6_1, RECORDED_6_12, realKernel } from '../support/kernels.ts';
@@ -57,8 +57,9 @@ class Lab {
     return this.kernel.loadProgram(me, { type, bytecode, maps, ...(attachTo === undefined ? {} : { attachTo }) });
   }
 
-  attach(id?: string) {
-    const request = { kind: 'tracepoint', target: NAME, ...(id === undefined ? {} : { program: id }) } as const;
+  attach(id?: string, options: Readonly<Record<string, unknown>> = {}) {
+    const program = id === undefined ? {} : { program: id };
+    const request = { kind: 'tracepoint', target: NAME, options, ...program } as const;
     return this.kernel.attach(me, request, {});
   }
 
@@ -150,6 +151,35 @@ for (const { name, skip, image: load, hasEvents } of KERNELS)
       assert.match(JSON.stringify(beyond.fault), /func 'inet_sock_set_state' doesn't have 4-th argument/);
       const write = await lab.load('tp_btf', program(movImm(0, 0), store64(1, 0, 0), EXIT), await lab.map(), NAME);
       assert.ok(!write.ok);
+    });
+
+    it('answer the cookie that each was attached with', async () => {
+      const asks = sees(program(mov(1, 6), call(174), mov(2, 0)), movImm(2, 0), movImm(2, 0));
+      const cookies = ['0x1122334455667788', 7] as const;
+      for (const type of ['raw_tracepoint', 'tp_btf', 'tracepoint'] as const) {
+        if (type === 'tracepoint' && !hasEvents) continue;
+        const map = await lab.map();
+        const loaded = await lab.load(type, asks, map, type === 'tp_btf' ? NAME : undefined);
+        if (type !== 'tracepoint' && name === RECORDED_6_1) {
+          assert.ok(!loaded.ok);
+          assert.deepEqual([loaded.fault.rule, loaded.fault.errno], ['bpf.helper.unknown', 'EINVAL']);
+          const plain = value(await lab.load('raw_tracepoint', RAW, map));
+          const refused = await lab.attach(plain.id, { cookie: 7 });
+          assert.ok(!refused.ok);
+          assert.equal(refused.fault.rule, 'tracepoint.program.cookie');
+          continue;
+        }
+        const { id } = value(loaded);
+        for (const cookie of [...cookies, undefined]) {
+          const options = cookie === undefined ? {} : { cookie };
+          const attachment = value(await lab.attach(id, options)).id;
+          await lab.call();
+          const [entry] = value(lab.kernel.mapEntries(me, map, { limit: 1 })).items;
+          const answered = Buffer.from(entry?.value ?? '', 'hex').readBigUInt64LE(0);
+          assert.equal(answered, BigInt(cookie ?? 0), type);
+          value(await lab.kernel.detach(me, attachment));
+        }
+      }
     });
 
     it('of an event: read its record, one probe for all of them', async () => {

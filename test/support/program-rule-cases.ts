@@ -77,6 +77,7 @@ export const PROGRAM_CASES: Readonly<Record<string, RuleCase>> = {
     },
     errno: 'EINVAL',
   },
+  'tracepoint.program.cookie': { refuse: (lab) => lab.refused('tracepoint', 'sched_switch', { cookie: 7 }) },
   'program.in-use': {
     refuse: (lab) => {
       const program = loaded(lab, { type: 'fentry', bytecode: RETURN_0 });

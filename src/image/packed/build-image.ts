@@ -22,6 +22,7 @@ import { jumpLabelSize, readJumpLabels } from '../tables/jump-labels.ts';
 import { readBlacklistRanges } from '../tables/named-ranges.ts';
 import { readOptprobeTemplate } from '../tables/optprobe-template.ts';
 import { readStaticCalls, readTrampolines } from '../tables/static-calls.ts';
+import { readRawProbes, readTraceEvents } from '../tables/trace-probes.ts';
 import { unwrapKernel } from '../unwrap.ts';
 import { type Columns, pack } from './container.ts';
 import { BUILD_STEPS, FORMAT_VERSION, type ImageMeta } from './image-format.ts';
@@ -107,6 +108,8 @@ function tableColumns(kernel: RawKernelWithSymbols, code: CodeRanges): Columns {
     callSites: running(readSiteSection(kernel, code, '.call_sites', '__call_sites_end'), code),
     endbrSeals: readSiteSection(kernel, code, '.ibt_endbr_seal', '__ibt_endbr_seal_end'),
     fmodretIds: readFmodretIds(kernel),
+    rawProbes: readRawProbes(kernel),
+    traceEvents: readTraceEvents(kernel),
   };
 }
 

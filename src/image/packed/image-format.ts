@@ -3,7 +3,7 @@ import type { ModuleMeta } from '../module/kernel-support.ts';
 import type { PackedTemplate } from '../tables/optprobe-template.ts';
 
 /** Goes up when the shape of what is stored changes: files of another version are not read. (How it is computed is watched by cache.ts.) */
-export const FORMAT_VERSION = 3;
+export const FORMAT_VERSION = 4;
 
 /** The JSON part of a packed image. Addresses are hex strings, offsets count from `_text`. */
 export interface ImageMeta {

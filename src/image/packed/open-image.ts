@@ -1,6 +1,13 @@
 import { fromHex, invariant, kernelAddress, parseAddress, textOffset } from '../../base/index.ts';
 import { btfFunctions } from '../btf/btf-functions.ts';
-import type { BtfFunctions, JumpLabelTable, KernelImage, StaticCallTable, TextRange } from '../kernel-image.ts';
+import type {
+  BtfFunctions,
+  JumpLabelTable,
+  KernelImage,
+  StaticCallTable,
+  TextRange,
+  TraceEvent,
+} from '../kernel-image.ts';
 import { openModuleSupport } from '../module/kernel-support.ts';
 import { pristineText } from '../pristine-text.ts';
 import { symbolTable } from '../symbols/symbol-table.ts';
@@ -92,6 +99,14 @@ function pairs(flat: Uint32Array): ReadonlyMap<number, number> {
   return map;
 }
 
+/** Tracepoint, event and probe in turn. */
+function events(flat: Uint32Array): KernelImage['traceEvents'] {
+  const map = new Map<number, TraceEvent>();
+  for (let i = 0; i + 2 < flat.length; i += 3)
+    map.set(flat[i] as number, { at: flat[i + 1] as number, probe: flat[i + 2] as number });
+  return map;
+}
+
 /** A view of a packed image; undefined when the bytes are none (damaged, or of another format version). Nothing is copied. */
 export function openImage(bytes: Uint8Array, provenance: () => Provenance): KernelImage | undefined {
   const packed = unpack(FORMAT_VERSION, bytes);
@@ -128,6 +143,8 @@ export function openImage(bytes: Uint8Array, provenance: () => Provenance): Kern
     callSites: packed.u32('callSites'),
     endbrSeals: packed.u32('endbrSeals'),
     fmodretIds: pairs(packed.u32('fmodretIds')),
+    rawProbes: pairs(packed.u32('rawProbes')),
+    traceEvents: events(packed.u32('traceEvents')),
     optprobeTemplate: template(meta),
     btf: btf(packed, meta.btfCount),
     moduleSupport: openModuleSupport(packed, meta.module),

@@ -75,7 +75,7 @@ function contextOf(x: Execution): HelperContext {
       number < index.image.cpus ? percpuStart(number) - (index.symbol('__per_cpu_start') ?? 0n) : undefined,
     cookie: () => {
       const running = x.programs.at(-1);
-      return running?.runCtx === undefined ? 0n : guest.read64(running.runCtx);
+      return running?.runCtx === undefined ? (running?.cookie ?? 0n) : guest.read64(running.runCtx);
     },
     stack: () => stackOf(x),
     symbol: () => undefined,

@@ -37,7 +37,7 @@ function* run(
   const site = x.index.offset(x.guest.read64(x.guest.get('rsp')) - CALL_SIZE);
   const record = x.fire(program.attachment, site, args);
   const since = x.executed;
-  x.programs.push({ prog: program.prog, record, since, runCtx: undefined });
+  x.programs.push({ prog: program.prog, record, since, runCtx: undefined, cookie: program.cookie });
   yield { callee: x.index.address(program.entry), args: [context] };
   x.programs.pop();
   x.completeFired(record, { instructions: x.executed - since });

@@ -153,6 +153,22 @@ export const LSM_SLEEPABLE_HOOKS: KernelFact<'6.1' | '6.12' | Unknown> = {
   ],
 };
 
+export const RAW_TRACEPOINT_COOKIES: KernelFact<boolean> = {
+  name: 'bpf.raw-tracepoint.cookies',
+  title: 'Do links of raw_tracepoint and tp_btf programs have cookies?',
+  linux: 'bpf_raw_tp_link_attach, kernel/bpf/syscall.c; raw_tp_prog_func_proto, kernel/trace/bpf_trace.c',
+  rules: ['tracepoint.program.cookie', 'bpf.helper.unknown'],
+  values: [
+    { since: '5.5', is: false, source: `bpf_raw_tracepoint_open of 6.1.192; ${NOT_IN_6_1}` },
+    {
+      since: '6.10',
+      is: true,
+      source:
+        'commit 68ca5d4eebb8 "bpf: support BPF cookie in raw tracepoint (raw_tp, tp_btf) programs" (6.10); source of 6.12.117',
+    },
+  ],
+};
+
 export const BPF_FACTS = [
   TRAMPOLINE_PROGRAMS_MAX,
   TRAMPOLINE_WORDS_MAX,
@@ -164,4 +180,5 @@ export const BPF_FACTS = [
   LSM_HOOKS_DISABLED,
   TRACING_NESTS,
   LSM_SLEEPABLE_HOOKS,
+  RAW_TRACEPOINT_COOKIES,
 ] as const;

@@ -272,7 +272,8 @@ export interface TraceProbe {
   readonly data?: bigint;
   /** Arguments that a raw program gets. */
   readonly args?: number;
-  readonly program?: ProbeProgram & { readonly kind: 'raw' | 'event' };
+  /** `cookie`: what bpf_get_attach_cookie answers it; undefined is 0. */
+  readonly program?: ProbeProgram & { readonly kind: 'raw' | 'event'; readonly cookie?: bigint };
 }
 
 /** struct kgdb_bkpt of an active breakpoint, or what a breakpoint left behind. */

@@ -5,7 +5,7 @@ import type { TraceProbe } from '../model/state.ts';
 import { locate, parsePlace } from '../place.ts';
 import { PROGRAM_TYPE } from '../rules/program.ts';
 import { refuse } from '../rules/rule.ts';
-import { TRACEPOINT_PROBE, TRACEPOINT_UNKNOWN } from '../rules/tracepoint.ts';
+import { TRACEPOINT_COOKIE, TRACEPOINT_PROBE, TRACEPOINT_UNKNOWN } from '../rules/tracepoint.ts';
 import { bpfProbe } from '../tracepoint/bpf-probe.ts';
 import {
   addProbe,
@@ -15,6 +15,7 @@ import {
   tracepointSites,
 } from '../tracepoint/tracepoint.ts';
 import type { Txn } from '../txn.ts';
+import { u64 } from './options.ts';
 import type { Attached, Owner, OwnerRequest } from './owner.ts';
 
 const CODE_SIZE = 64;
@@ -25,10 +26,13 @@ function probeFunction(
   request: OwnerRequest,
   parts: TracepointParts,
 ): Result<{ readonly probe: Omit<TraceProbe, 'attachment'>; readonly owned: readonly number[] }> {
+  const cookie = request.options['cookie'] === undefined ? undefined : u64(request.options, 'cookie');
   if (request.program !== undefined) {
-    const probe = bpfProbe(txn, parts, request.program);
+    const probe = bpfProbe(txn, parts, request.program, cookie);
     return probe.ok ? ok({ probe: probe.value, owned: [] }) : probe;
   }
+  if (cookie !== undefined)
+    return err(refuse(TRACEPOINT_COOKIE, { detail: 'options.cookie is for a program, and none is attached.' }));
   const wanted = request.options['probe'];
   if (typeof wanted === 'string') {
     const place = parsePlace(wanted);
@@ -51,7 +55,7 @@ function partsOf(txn: Txn, text: string): TracepointParts | undefined {
 /** tracepoint_probe_register. Each attachment has data of its own, so none is there twice (EEXIST). */
 export const tracepointOwner: Owner = {
   kind: 'tracepoint',
-  options: { probe: { type: 'name' } },
+  options: { probe: { type: 'name' }, cookie: { type: 'u64' } },
   takes: [],
   withProgram: (options) =>
     options['probe'] === undefined

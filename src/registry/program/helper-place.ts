@@ -9,15 +9,23 @@ import {
   helperStub,
   helperSymbol,
 } from '../../jit/index.ts';
+import { RAW_TRACEPOINT_COOKIES } from '../kernels/bpf-facts.ts';
 import type { World } from '../world.ts';
 
 const mayCall = (type: string, { programTypes }: HelperPrototype): boolean =>
   programTypes.some((each) => each === type) || type === 'freplace';
 
+/** BPF_FUNC_get_attach_cookie. */
+const GET_ATTACH_COOKIE = 174;
+const isCookieOfRaw = (type: string, id: number): boolean =>
+  id === GET_ATTACH_COOKIE && (type === 'raw_tracepoint' || type === 'tp_btf');
+
 /** Where a program's calls of a helper lead, counted from `_text`; undefined when its type may not call it, or this kernel has no such function. */
-export function helperPlace({ image }: World, type: string, id: number): number | undefined {
+export function helperPlace(world: World, type: string, id: number): number | undefined {
   const prototype = HELPER_PROTOTYPES.get(id);
   if (prototype === undefined || !mayCall(type, prototype)) return undefined;
+  if (isCookieOfRaw(type, id) && !world.fact(RAW_TRACEPOINT_COOKIES)) return undefined;
+  const { image } = world;
   const at = image.symbols.offsetOf(helperSymbol(prototype, type as HelperProgramType));
   return at ?? (image.source === 'builtin' ? Number(helperStub(id) - image.base) : undefined);
 }

@@ -28,7 +28,7 @@ export const TRACEPOINT_RAW: Rule = {
   id: 'tracepoint.program.raw',
   title: 'A tracepoint that raw programs cannot be attached to',
   errno: 'ENOENT',
-  what: 'A program of type raw_tracepoint or tp_btf is attached to a tracepoint without `__bpf_trace_NAME`, or whose arguments BTF does not tell.',
+  what: 'A program of type raw_tracepoint or tp_btf is attached to a tracepoint without a function for raw programs, or whose arguments BTF does not tell.',
   why: 'Such programs are called through that function, with the arguments as 64-bit words.',
   linux: 'bpf_get_raw_tracepoint, kernel/trace/bpf_trace.c (6.12)',
   range: 'all',
@@ -40,8 +40,8 @@ export const TRACEPOINT_EVENT: Rule = {
   id: 'tracepoint.program.event',
   title: 'An event whose record is not known here',
   errno: 'EOPNOTSUPP',
-  what: 'A program of type tracepoint is attached to an event of a class that several events share, or to one that is not in BTF.',
-  why: 'Its context is the record that the event writes. The probe that writes it and the layout are found by the name of the event, and an event of a shared class has neither under its name.',
+  what: 'A program of type tracepoint is attached to a tracepoint that is no event of perf, or whose record BTF does not have.',
+  why: 'Its context is the record that the event writes. The probe that writes it and the layout are those of the class of the event, which the kernel’s table of events tells; events of modules are looked for by their name.',
   linux: 'perf_event_set_bpf_prog, kernel/events/core.c (6.12)',
   range: 'all',
   strictness: 'both',
@@ -60,10 +60,23 @@ export const TRACEPOINT_CONTEXT: Rule = {
   remedies: ['Attach it to the tracepoint that it was written for.'],
 };
 
+export const TRACEPOINT_COOKIE: Rule = {
+  id: 'tracepoint.program.cookie',
+  title: 'A cookie that nobody would read',
+  errno: 'EINVAL',
+  what: 'Option `cookie` is given to a tracepoint without a program, or to a program of type raw_tracepoint or tp_btf before Linux 6.10.',
+  why: 'A cookie is what bpf_get_attach_cookie answers in the program. BPF_RAW_TRACEPOINT_OPEN had no field for one before 6.10, and refuses what it does not know.',
+  linux: 'bpf_raw_tracepoint_open, kernel/bpf/syscall.c (6.1, 6.12)',
+  range: 'all',
+  strictness: 'both',
+  remedies: ['Leave the cookie out, and tell the attachments apart by a program for each.'],
+};
+
 export const TRACEPOINT_RULES: readonly Rule[] = [
   TRACEPOINT_UNKNOWN,
   TRACEPOINT_PROBE,
   TRACEPOINT_RAW,
   TRACEPOINT_EVENT,
   TRACEPOINT_CONTEXT,
+  TRACEPOINT_COOKIE,
 ];

@@ -156,7 +156,17 @@ function runtimeTracepoints(state: KernelState): readonly RuntimeTracepoint[] {
     programs: probes.flatMap(({ attachment, data, args = 0, program }) =>
       program === undefined || data === undefined
         ? []
-        : [{ attachment, data, args, prog: program.prog, entry: program.entry, kind: program.kind }],
+        : [
+            {
+              attachment,
+              data,
+              args,
+              prog: program.prog,
+              entry: program.entry,
+              kind: program.kind,
+              cookie: program.cookie ?? 0n,
+            },
+          ],
     ),
   }));
 }

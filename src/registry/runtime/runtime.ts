@@ -133,6 +133,7 @@ export interface RuntimeTracepoint {
     readonly entry: number;
     readonly kind: 'raw' | 'event';
     readonly args: number;
+    readonly cookie: bigint;
   }[];
 }
 

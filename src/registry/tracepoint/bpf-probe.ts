@@ -7,9 +7,10 @@
 import { err, ok, type Result } from '../../base/index.ts';
 import { helperStub, TRACE_RUN_STUB_ID } from '../../jit/index.ts';
 import { dataObject } from '../arena.ts';
+import { RAW_TRACEPOINT_COOKIES } from '../kernels/bpf-facts.ts';
 import type { BpfProgram, TraceProbe } from '../model/state.ts';
 import { refuse } from '../rules/rule.ts';
-import { TRACEPOINT_CONTEXT, TRACEPOINT_EVENT, TRACEPOINT_RAW } from '../rules/tracepoint.ts';
+import { TRACEPOINT_CONTEXT, TRACEPOINT_COOKIE, TRACEPOINT_EVENT, TRACEPOINT_RAW } from '../rules/tracepoint.ts';
 import type { Txn } from '../txn.ts';
 import type { World } from '../world.ts';
 import { traceSignature } from './signature.ts';
@@ -29,13 +30,14 @@ const programOf = ({ id, prog, image }: BpfProgram, kind: 'raw' | 'event'): NonN
 });
 
 /** The function that hands a tracepoint's arguments to raw programs; the built-in kernel has a stub for all of its own. */
-function traceFunction({ image }: World, name: string): number | undefined {
+function traceFunction({ image }: World, { at, name }: TracepointParts): number | undefined {
   const stub = image.source === 'builtin' ? Number(helperStub(TRACE_RUN_STUB_ID) - image.base) : undefined;
-  return image.symbols.offsetOf(`__bpf_trace_${name}`) ?? stub;
+  return image.rawProbes.get(at) ?? image.symbols.offsetOf(`__bpf_trace_${name}`) ?? stub;
 }
 
-function rawProbe(txn: Txn, { name }: TracepointParts, program: BpfProgram): Result<Probe> {
-  const func = traceFunction(txn.world, name);
+function rawProbe(txn: Txn, parts: TracepointParts, program: BpfProgram): Result<Probe> {
+  const { name } = parts;
+  const func = traceFunction(txn.world, parts);
   const signature = traceSignature(txn.world.image, name);
   if (func === undefined || signature === undefined)
     return err(refuse(TRACEPOINT_RAW, { detail: `This kernel does not say what ${name} passes to programs.` }));
@@ -50,20 +52,34 @@ function rawProbe(txn: Txn, { name }: TracepointParts, program: BpfProgram): Res
   return ok({ func, data: dataObject(txn, LINK_SIZE), args: signature.args, program: programOf(program, 'raw') });
 }
 
-/** End of the last field of an event's record, in bytes. */
-function recordEnd({ image }: World, name: string): number | undefined {
-  return image.btf?.struct(`trace_event_raw_${name}`)?.offsets.get('__data');
+const PERF_TRACE = 'perf_trace_';
+
+/** An event with what its class has: the function that writes its record, and the end of the last field, in bytes. */
+interface EventParts {
+  readonly event: number | undefined;
+  readonly func: number | undefined;
+  readonly end: number | undefined;
 }
 
-function eventProbe(txn: Txn, { name }: TracepointParts, program: BpfProgram): Result<Probe> {
-  const { symbols, base } = txn.world.image;
-  const func = symbols.offsetOf(`perf_trace_${name}`);
-  const event = symbols.offsetOf(`event_${name}`);
-  const end = recordEnd(txn.world, name);
+/** Events of one class write one kind of record by one function, whose name has the class's (DECLARE_EVENT_CLASS, include/trace/perf.h). */
+function eventParts({ image }: World, { at, name }: TracepointParts): EventParts {
+  const { symbols, btf } = image;
+  const known = image.traceEvents.get(at);
+  const func = known?.probe ?? symbols.offsetOf(PERF_TRACE + name);
+  const event = known?.at ?? symbols.offsetOf(`event_${name}`);
+  const writer = func === undefined ? undefined : symbols.containing(func)?.name;
+  const className = writer?.startsWith(PERF_TRACE) === true ? writer.slice(PERF_TRACE.length) : name;
+  return { event, func, end: btf?.struct(`trace_event_raw_${className}`)?.offsets.get('__data') };
+}
+
+function eventProbe(txn: Txn, parts: TracepointParts, program: BpfProgram): Result<Probe> {
+  const { name } = parts;
+  const { base } = txn.world.image;
+  const { event, func, end } = eventParts(txn.world, parts);
   if (func === undefined || event === undefined || end === undefined)
     return err(
       refuse(TRACEPOINT_EVENT, {
-        detail: `What the event ${name} records cannot be told here: it has no perf_trace_${name} with a record of its own.`,
+        detail: `What the event ${name} records cannot be told here: it is no event of perf, or BTF does not have its record.`,
         place: name,
       }),
     );
@@ -78,6 +94,14 @@ function eventProbe(txn: Txn, { name }: TracepointParts, program: BpfProgram): R
   return ok({ func, data: base + BigInt(event), args: 0, program: programOf(program, 'event') });
 }
 
-/** The probe that runs a program at a tracepoint. */
-export const bpfProbe = (txn: Txn, parts: TracepointParts, program: BpfProgram): Result<Probe> =>
-  program.type === 'tracepoint' ? eventProbe(txn, parts, program) : rawProbe(txn, parts, program);
+/** The probe that runs a program at a tracepoint; `cookie` where one was given. */
+export function bpfProbe(txn: Txn, parts: TracepointParts, program: BpfProgram, cookie?: bigint): Result<Probe> {
+  const isRaw = program.type !== 'tracepoint';
+  if (isRaw && cookie !== undefined && !txn.world.fact(RAW_TRACEPOINT_COOKIES)) {
+    const detail = `This kernel has no cookies for programs of type ${program.type}.`;
+    return err(refuse(TRACEPOINT_COOKIE, { detail }));
+  }
+  const probe = isRaw ? rawProbe(txn, parts, program) : eventProbe(txn, parts, program);
+  if (!probe.ok || cookie === undefined || probe.value.program === undefined) return probe;
+  return ok({ ...probe.value, program: { ...probe.value.program, cookie } });
+}
