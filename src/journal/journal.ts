@@ -3,7 +3,8 @@
  *
  *  1. `append` gives a record its number and puts it into the queue; nothing is written yet.
  *  2. One commit is under way at a time. When it ends, everything that has queued up meanwhile is the next one: many answers share a flush.
- *  3. A record's ticket resolves when the commit that holds it is on disk. An answer goes out only then.
+ *  3. A record's ticket resolves when the commit that holds it is on disk. An answer goes out only then: behind the start of the next commit, so
+ *     that the disk works while answers are sent.
  *  4. A commit that fails keeps its records in the queue, tells those who wait that nothing is acknowledged, and is tried again by itself.
  *     Until it succeeds `failing` says why, and who would append is to be refused beforehand.
  *
@@ -45,6 +46,8 @@ export class Journal {
   readonly #clock: Clock;
   readonly #options: JournalOptions;
   readonly #queue: Pending[] = [];
+  /** On disk, and those who wait for it have not been told yet. */
+  readonly #durable: Pending[] = [];
   #snapshots: readonly number[];
   #pendingSnapshot: { readonly number: number; readonly value: Uint8Array } | undefined;
   #appended: number;
@@ -125,10 +128,12 @@ export class Journal {
     await new Promise<void>((resolve) => setImmediate(resolve));
     while (this.#queue.length > 0 || this.#pendingSnapshot !== undefined) {
       const group = this.#queue.slice(0, GROUP_MAX);
-      const snapshot = this.#dueSnapshot(group);
-      const done = await this.#commit(group, snapshot);
-      if (!done) break;
+      const committing = this.#commit(group, this.#dueSnapshot(group));
+      // The store begins behind what this tick does; so what is told now is told behind that.
+      if (this.#durable.length > 0) setImmediate(() => this.#tellDurable());
+      if (!(await committing)) break;
     }
+    this.#tellDurable();
     this.#running = undefined;
     if (this.#failing === undefined) return;
     this.#stopRetry = this.#clock.after(RETRY_MS, () => {
@@ -173,10 +178,16 @@ export class Journal {
       'journal records without a gap',
     );
     this.#flushed += group.length;
-    this.#queue.splice(0, group.length);
-    this.#options.onDurable?.(this.#flushed);
-    for (const { number, settle } of group) settle?.(ok(number));
+    this.#durable.push(...this.#queue.splice(0, group.length));
     return true;
+  }
+
+  #tellDurable(): void {
+    const group = this.#durable.splice(0);
+    const last = group.at(-1);
+    if (last === undefined) return;
+    this.#options.onDurable?.(last.number);
+    for (const { number, settle } of group) settle?.(ok(number));
   }
 
   #fail(fault: Fault): void {
