@@ -5,6 +5,7 @@ import {
   type BpfObject,
   choosePrograms,
   countingMaps,
+  type FunctionTypes,
   type LinkedProgram,
   loadBpfObject,
   MAP_CPUS,
@@ -14,6 +15,7 @@ import {
 } from '../jit/index.ts';
 import {
   BPF_PROGRAM_TYPES,
+  type BpfFunctionInfo,
   type BpfProgramType,
   type CreateMapRequest,
   decideLoadObject,
@@ -104,14 +106,22 @@ function programType({ type }: LinkedProgram): BpfProgramType | undefined {
   return BPF_PROGRAM_TYPES.find((known) => known === wanted);
 }
 
-/** The function or tracepoint that a program is bound to; of the others the attachment says where. */
-function attachTo({ type, target }: LinkedProgram): string | undefined {
+/** The function or tracepoint that a program is bound to; of the others the attachment says where. `wanted` is instead of what the section says. */
+function attachTo({ type, target }: LinkedProgram, wanted: string | undefined): string | undefined {
+  if (wanted !== undefined) return wanted;
   if (target === undefined || KPROBE.test(type) || /^(?:raw_)?tracepoint$/.test(type)) return undefined;
   return type === 'lsm' ? `bpf_lsm_${target}` : target;
 }
 
-function programRequest(linked: LinkedProgram): Result<ObjectProgramRequest> {
-  const { name, section, bytecode, mapIndices, isSleepable } = linked;
+/** What others see of a function when they attach to it. */
+const functionInfo = ({ name, isGlobal, args }: FunctionTypes): BpfFunctionInfo => ({
+  name,
+  isGlobal,
+  args: args.map(({ kind }) => (kind === 'ctx' ? 'ctx' : kind === 'scalar' ? 'int' : 'mem')),
+});
+
+function programRequest(linked: LinkedProgram, wanted: string | undefined): Result<ObjectProgramRequest> {
+  const { name, section, bytecode, mapIndices, isSleepable, types } = linked;
   const type = programType(linked);
   if (type === undefined)
     return {
@@ -121,25 +131,35 @@ function programRequest(linked: LinkedProgram): Result<ObjectProgramRequest> {
         detail: `${section}: programs of type ${linked.type} are read, and not loaded.`,
       }),
     };
-  const target = attachTo(linked);
+  const target = attachTo(linked, wanted);
   return ok({
     type,
     name: name.replace(/[^A-Za-z0-9_.]/g, '_').slice(0, PROGRAM_NAME_MAX),
     bytecode: toHex(countingMaps(bytecode, mapIndices)),
     mapIndices,
     ...(isSleepable ? { isSleepable } : {}),
+    ...(types === undefined ? {} : { functions: types.map(functionInfo) }),
     ...(target === undefined ? {} : { attachTo: target }),
   });
 }
 
-function linkAll(object: BpfObject, chosen: readonly ObjectProgram[]): Result<readonly ObjectProgramRequest[]> {
-  const requests: ObjectProgramRequest[] = [];
+interface Linked {
+  readonly request: ObjectProgramRequest;
+  readonly functionTypes: readonly FunctionTypes[] | undefined;
+}
+
+function linkAll(
+  object: BpfObject,
+  chosen: readonly ObjectProgram[],
+  wanted: string | undefined,
+): Result<readonly Linked[]> {
+  const requests: Linked[] = [];
   for (const program of chosen) {
     const linked = object.link(program);
     if (!linked.ok) return { ok: false, fault: programFault(linked.fault) };
-    const request = programRequest(linked.value);
+    const request = programRequest(linked.value, wanted);
     if (!request.ok) return request;
-    requests.push(request.value);
+    requests.push({ request: request.value, functionTypes: linked.value.types });
   }
   return ok(requests);
 }
@@ -147,35 +167,45 @@ function linkAll(object: BpfObject, chosen: readonly ObjectProgram[]): Result<re
 interface ReadObject {
   readonly object: BpfObject;
   readonly command: LoadObjectCommand;
+  /** By program: what its functions take. */
+  readonly functionTypes: readonly (readonly FunctionTypes[] | undefined)[];
 }
 
 /** What the command is given: nothing in it depends on anything but the object and the image. */
-function readObject(world: World, { bytes, name = 'object', section, all }: ObjectRequest): Result<ReadObject> {
+function readObject(
+  world: World,
+  { bytes, name = 'object', section, all, attachTo }: ObjectRequest,
+): Result<ReadObject> {
   const isList = all === true;
   const object = loadBpfObject({ bytes, name, kernel: objectKernel(world) });
   if (!object.ok) return { ok: false, fault: programFault(object.fault) };
   const chosen = choosePrograms(object.value, { section, isAll: isList });
   if (!chosen.ok) return { ok: false, fault: programFault(chosen.fault) };
-  const programs = linkAll(object.value, chosen.value);
-  if (!programs.ok) return programs;
+  const linked = linkAll(object.value, chosen.value, attachTo);
+  if (!linked.ok) return linked;
+  const programs = linked.value.map(({ request }) => request);
   const initialPrograms = object.value.initialPrograms
     .map(({ map, index, program }) => ({ map, index, program: chosen.value.indexOf(program) }))
     // What is not loaded is not put into an array, either.
     .filter(({ program }) => program >= 0);
-  const command = { isList, maps: object.value.maps.map(mapRequest), programs: programs.value, initialPrograms };
-  return ok({ object: object.value, command });
+  const command = { isList, maps: object.value.maps.map(mapRequest), programs, initialPrograms };
+  const functionTypes = linked.value.map((each) => each.functionTypes);
+  return ok({ object: object.value, command, functionTypes });
 }
 
 /** Each program by itself, with its maps as they will be. */
 async function verified(
   { world, state }: Pick<Kernel, 'world' | 'state'>,
   verifications: Verifications,
-  { object, command }: ReadObject,
+  { object, command, functionTypes }: ReadObject,
 ): Promise<Result<LoadObjectCommand>> {
   const programs: ObjectProgramRequest[] = [];
-  for (const program of command.programs) {
-    const maps = program.mapIndices.flatMap((index) => object.maps[index] ?? []);
-    const job = objectVerificationJob(world, state, program, maps, object.license);
+  for (const [index, program] of command.programs.entries()) {
+    const maps = program.mapIndices.flatMap((map) => object.maps[map] ?? []);
+    const job = objectVerificationJob(world, state, program, maps, {
+      license: object.license,
+      functionTypes: functionTypes[index],
+    });
     const answer = job === undefined ? undefined : await verifications.verify(job);
     if (answer?.ok === false) return answer;
     programs.push(answer === undefined ? program : { ...program, verified: answer.value });

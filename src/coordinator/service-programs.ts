@@ -56,6 +56,8 @@ export interface ProgramRunAnswer {
 
 /** An ELF object of clang. */
 export interface ObjectRequest {
+  /** What the program is for, instead of what its section says: `prog:ID:function` (bpf_program__set_attach_target). */
+  readonly attachTo?: string;
   readonly bytes: Uint8Array;
   /** The file's name without its ending: maps of its data have it in their names. */
   readonly name?: string;

@@ -9,6 +9,7 @@ const FOLDER = new URL('../../fixtures/bpf/', import.meta.url);
 export const OBJECT_NAMES = [
   'core',
   'externs',
+  'global-functions',
   'globals',
   'kfunc',
   'ksyms',

@@ -3,9 +3,11 @@ import { err, type Fault, ok, type Result } from '../../base/index.ts';
 import type { Btf } from '../../image/index.ts';
 import { BPF_INSN_SIZE } from '../bpf/index.ts';
 import type { MapSpec } from '../maps/index.ts';
+import type { FunctionTypes } from '../verify/index.ts';
 import { answerCore, type CoreAnswers } from './core-answers.ts';
 import { functionsOf, type LinkedFunction, linesOf, type SourceLine } from './debug-info.ts';
 import { type Externs, resolveExterns } from './externs.ts';
+import { functionTypes } from './function-types.ts';
 import type { ObjectFunction } from './functions.ts';
 import { type LinkedCode, linkCode } from './link.ts';
 import { type ProgramSlot, readProgramSlots } from './map-values.ts';
@@ -33,6 +35,8 @@ export interface LinkedProgram extends ObjectProgram, SectionMeaning {
   readonly bytecode: Uint8Array;
   readonly functions: readonly LinkedFunction[];
   readonly lines: readonly SourceLine[];
+  /** What their types say of `functions`; undefined when the object has none. */
+  readonly types: readonly FunctionTypes[] | undefined;
   /** Maps that it names, by their places in the object, ascending. */
   readonly mapIndices: readonly number[];
 }
@@ -95,11 +99,13 @@ function linked(prepared: Prepared, fn: ObjectFunction, program: ObjectProgram):
   const { opened, references, core } = prepared;
   const means = meaning(fn);
   const code: LinkedCode = linkCode({ object: opened, references, core, configMap: opened.maps.length }, fn);
+  const functions = functionsOf(opened, code.functions);
   return {
     ...program,
     ...means,
     bytecode: code.bytes,
-    functions: functionsOf(opened, code.functions),
+    functions,
+    types: functionTypes(opened.btf, means.type, functions),
     lines: linesOf(opened, code.functions),
     mapIndices: code.maps,
   };

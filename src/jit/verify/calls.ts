@@ -1,4 +1,5 @@
 import type { Env } from './env.ts';
+import { callGlobal } from './global-functions.ts';
 import { markPrecise } from './precision.ts';
 import { invalidScalarText, stateText } from './print-state.ts';
 import { newReg, type Reg, type RegDraft, UNKNOWN } from './reg.ts';
@@ -32,7 +33,12 @@ function enter(
 export function callFunction(env: Env, slot: number): number {
   const target = slot + 1 + (env.code.imm[slot] as number);
   const caller = env.frame;
-  enter(env, env.state, subprogAt(env, target), slot, (from, callee) => {
+  const subprog = subprogAt(env, target);
+  if (env.isGlobal(subprog)) {
+    callGlobal(env, subprog);
+    return slot + 1;
+  }
+  enter(env, env.state, subprog, slot, (from, callee) => {
     for (let index = 1; index <= 5; index++) callee.regs[index] = from.reg(index);
     callee.written = from.written & 0b11_1110;
   });

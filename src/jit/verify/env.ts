@@ -1,6 +1,6 @@
 import type { Errno } from '../../base/index.ts';
 import type { BtfTypes } from '../../image/index.ts';
-import { type BpfCode, type Insn, ISA } from '../bpf/index.ts';
+import { type BpfCode, calledFunction, type Insn, ISA } from '../bpf/index.ts';
 import { VerifierLog } from './log.ts';
 import { copyReg, NOT_INIT, type Reg, type RegDraft, UNKNOWN } from './reg.ts';
 import type { VerifyRequest } from './request.ts';
@@ -65,6 +65,8 @@ export class Env {
   maxStatesPerInsn = 0;
   longestReadWalk = 0;
   callsGetFuncIp = false;
+  /** Global functions that some path calls. */
+  readonly calledGlobals = new Set<number>();
   /** End of what is read of the context (max_ctx_offset). */
   maxCtxOffset = 0;
   #touchedRegs = 0;
@@ -94,6 +96,26 @@ export class Env {
     const states: State[] = [];
     this.#explored.set(key, states);
     return states;
+  }
+
+  /** Whether a function is taken by its types where it is called (subprog_is_global). */
+  isGlobal(subprog: number): boolean {
+    return subprog > 0 && this.request.functionTypes?.[subprog]?.isGlobal === true;
+  }
+
+  /** Whether the instruction calls such a function. */
+  callsGlobal(slot: number): boolean {
+    const target = calledFunction(this.code, slot);
+    return target !== undefined && this.isGlobal(this.request.functions.findIndex(({ start }) => start === target));
+  }
+
+  /** Begins anew with another function; what was found out of the instructions stays. */
+  restart(state: State, insn: number): void {
+    this.#explored.clear();
+    this.state = state;
+    this.insn = insn;
+    this.previous = -1;
+    this.touchEverything();
   }
 
   get frame(): Frame {

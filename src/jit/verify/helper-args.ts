@@ -110,7 +110,7 @@ function checkType(env: Env, regno: number, arg: ArgType, meta: CallMeta): void 
 }
 
 /** check_func_arg_reg_off. */
-function checkOffset(env: Env, reg: Reg, regno: number, arg: ArgType): void {
+export function checkOffset(env: Env, reg: Reg, regno: number, arg: ArgType): void {
   if (arg === 'ARG_PTR_TO_RINGBUF_MEM') {
     if (reg.off !== 0)
       env.reject('EINVAL', `R${regno} must have zero offset when passed to release func or trusted arg to kfunc`);
@@ -141,7 +141,12 @@ export interface MemoryArgument {
 }
 
 /** check_helper_mem_access: `size` bytes that a helper reads or writes through a pointer. */
-function checkHelperMemory(env: Env, regno: number, access: MemoryArgument, meta: CallMeta): void {
+export function checkHelperMemory(
+  env: Env,
+  regno: number,
+  access: MemoryArgument,
+  meta: Pick<CallMeta, 'written'>,
+): void {
   const { size, isWrite, allowsZero, isRaw } = access;
   const reg = env.reg(regno);
   switch (reg.type) {

@@ -189,7 +189,8 @@ function explainCall(env: Env, slot: number, next: number, sources: Sources): bo
   const meaning = env.insnAt(slot).meaning;
   const callee = meaning.kind === 'call' ? meaning.callee : undefined;
   const isCallbackEntry = env.callsCallback[slot] === 1 && slot !== next - 1;
-  if (callee === 'function' || isCallbackEntry) {
+  const isByTypes = callee === 'function' && env.callsGlobal(slot);
+  if (!isByTypes && (callee === 'function' || isCallbackEntry)) {
     // Out of the callee, backwards, into the caller.
     if ((sources.mask & ~ARGUMENTS) !== 0 || sources.slots[sources.frame] !== 0n || sources.frame === 0)
       return UNEXPLAINED;

@@ -30,6 +30,24 @@ export interface VerifyTarget {
   readonly maySleep?: boolean;
 }
 
+/** What a function of a program takes in one of R1 to R5, by its types (struct bpf_subprog_arg_info). */
+export type FunctionArg =
+  | { readonly kind: 'ctx' }
+  | { readonly kind: 'scalar' }
+  /** Memory of that many bytes. */
+  | { readonly kind: 'mem'; readonly size: number; readonly mayBeNull: boolean }
+  /** A struct of the kernel. */
+  | { readonly kind: 'trusted'; readonly struct: string; readonly mayBeNull: boolean };
+
+/** What BTF says of a function of a program. */
+export interface FunctionTypes {
+  readonly name: string;
+  readonly isGlobal: boolean;
+  readonly args: readonly FunctionArg[];
+  /** Why the verifier cannot take it by its types. */
+  readonly problem?: { readonly errno: 'EINVAL' | 'EOPNOTSUPP'; readonly text: string };
+}
+
 export interface VerifyRequest {
   /** As decoded; maps named by MAP_FD, MAP_VALUE, MAP_IDX and MAP_IDX_VALUE. */
   readonly code: BpfCode;
@@ -38,8 +56,8 @@ export interface VerifyRequest {
   /** Needed by the types whose context BTF describes. */
   readonly target?: VerifyTarget;
   readonly btf?: BtfTypes;
-  /** freplace: what the function takes whose place it takes; by default the context. */
-  readonly args?: readonly ('ctx' | 'int')[];
+  /** By function, in the order of `functions`: an extension is taken by them, and so are global functions. */
+  readonly functionTypes?: readonly FunctionTypes[];
   /** The map that a 64-bit immediate with that source and low half names. */
   readonly map: (source: number, number: number) => VerifierMap | undefined;
   /** The variable or function of the kernel with that type; undefined where BTF has nothing under the number. */

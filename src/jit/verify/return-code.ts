@@ -26,6 +26,12 @@ const isVoidHook = (env: Env): boolean => {
 
 /** check_return_code: what is in R0 when the program ends. */
 export function checkReturnCode(env: Env): void {
+  if (env.frame.subprog !== 0) {
+    const result = env.readReg(0);
+    if (result.type !== 'scalar')
+      env.reject('EINVAL', `At subprogram exit the register R0 is not a scalar value (${typeOf(result)})`);
+    return;
+  }
   if (isVoidHook(env)) return;
   const reg = env.readReg(0);
   const range = rangeOf(env);

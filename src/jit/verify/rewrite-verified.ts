@@ -39,6 +39,8 @@ export interface VerifiedCode {
   /** Of what is left of each, with the bytes of stack that it uses. */
   readonly functions: readonly BpfFunction[];
   readonly stackDepths: readonly number[];
+  /** Which they were. */
+  readonly kept: readonly number[];
 }
 
 /**
@@ -52,13 +54,22 @@ export function rewriteVerified(
 ): VerifiedCode {
   const alive = removeDead(code, verification);
   const dense = alive === undefined ? undefined : removeNops(alive.code);
-  if (alive === undefined || dense === undefined) return { code, functions, stackDepths: verification.stackDepths };
+  if (alive === undefined || dense === undefined) {
+    const kept = functions.map((_, index) => index);
+    return { code, functions, stackDepths: verification.stackDepths, kept };
+  }
   const place = (slot: number): number => dense.startOf[alive.startOf[slot] as number] as number;
   const left = functions
     .map(({ start, end }, index) => ({
       range: { start: place(start), end: place(end) },
       depth: verification.stackDepths[index] ?? 0,
+      index,
     }))
     .filter(({ range }) => range.end > range.start);
-  return { code: dense.code, functions: left.map(({ range }) => range), stackDepths: left.map(({ depth }) => depth) };
+  return {
+    code: dense.code,
+    functions: left.map(({ range }) => range),
+    stackDepths: left.map(({ depth }) => depth),
+    kept: left.map(({ index }) => index),
+  };
 }

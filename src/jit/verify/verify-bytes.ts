@@ -3,7 +3,7 @@ import type { BtfTypes } from '../../image/index.ts';
 import { bytesOfBpfCode, decodeBpf, layOutBpf } from '../bpf/index.ts';
 import { HELPER_PROTOTYPES, helperName } from '../helpers/index.ts';
 import { withKernelAddresses } from './kernel-names.ts';
-import type { KernelName, VerifiedType, VerifierMap, VerifyTarget } from './request.ts';
+import type { FunctionTypes, KernelName, VerifiedType, VerifierMap, VerifyTarget } from './request.ts';
 import { rewriteVerified } from './rewrite-verified.ts';
 import { type Refusal, type VerifyStats, verifyBpf } from './verify.ts';
 
@@ -12,7 +12,7 @@ export interface VerifyBytesRequest {
   readonly bytes: Uint8Array;
   readonly type: VerifiedType;
   readonly target?: VerifyTarget;
-  readonly args?: readonly ('ctx' | 'int')[];
+  readonly functionTypes?: readonly FunctionTypes[];
   /** What instructions count as maps (BPF_PSEUDO_MAP_IDX). */
   readonly maps: readonly VerifierMap[];
   /** Variables and functions of the kernel that its instructions name, by their number in BTF. */
@@ -32,6 +32,8 @@ export interface VerifiedBytes {
   readonly code: string;
   /** Bytes of stack of each function. */
   readonly stackDepths: readonly number[];
+  /** Functions that are left, by their places in what was given; undefined: all. */
+  readonly kept?: readonly number[];
   /** End of what it reads of its context, in bytes. */
   readonly maxCtxOffset: number;
   readonly stats: VerifyStats;
@@ -47,8 +49,19 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
   if (!code.ok) return err({ ...code.fault, log: `${code.fault.detail}\n` });
   const functions = layOutBpf(code.value);
   if (!functions.ok) return err({ ...functions.fault, log: `${functions.fault.detail}\n` });
-  const { type, target, args, maps, isGpl, logLevel, cpus, maxInstructions, kernelNames, structs, isSleepable } =
-    request;
+  const {
+    type,
+    target,
+    functionTypes,
+    maps,
+    isGpl,
+    logLevel,
+    cpus,
+    maxInstructions,
+    kernelNames,
+    structs,
+    isSleepable,
+  } = request;
   const kernelName = (id: number): KernelName | undefined => kernelNames?.get(id);
   const verified = verifyBpf({
     code: code.value,
@@ -63,7 +76,8 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
     logLevel,
     ...(btf === undefined ? {} : { btf }),
     ...(target === undefined ? {} : { target }),
-    ...(args === undefined ? {} : { args }),
+    // Types that are not of these functions say nothing.
+    ...(functionTypes?.length === functions.value.length ? { functionTypes } : {}),
     ...(isGpl === undefined ? {} : { isGpl }),
     ...(isSleepable === undefined ? {} : { isSleepable }),
     ...(cpus === undefined ? {} : { cpus }),
@@ -72,6 +86,13 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
   if (!verified.ok) return verified;
   const { stats, log, maxCtxOffset } = verified.value;
   const rewritten = rewriteVerified(withKernelAddresses(code.value, kernelName), functions.value, verified.value);
-  const { stackDepths } = rewritten;
-  return ok({ code: toHex(bytesOfBpfCode(rewritten.code)), stackDepths, maxCtxOffset, stats, log });
+  const { stackDepths, kept } = rewritten;
+  return ok({
+    code: toHex(bytesOfBpfCode(rewritten.code)),
+    stackDepths,
+    maxCtxOffset,
+    stats,
+    log,
+    ...(kept.length === functions.value.length ? {} : { kept }),
+  });
 }

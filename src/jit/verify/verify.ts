@@ -4,11 +4,12 @@ import { checkControlFlow } from './cfg.ts';
 import { checkPaths } from './check.ts';
 import { checkHook } from './ctx-access.ts';
 import { Env, LIMIT_INSNS, Rejected } from './env.ts';
+import { checkGlobals, stateByTypes } from './global-functions.ts';
 import { checkImmediates } from './immediates.ts';
 import { withKernelAddresses } from './kernel-names.ts';
 import { registersLive } from './liveness.ts';
 import { checkMaxStackDepth, findTailCalls } from './max-stack.ts';
-import { newReg, unknownScalar } from './reg.ts';
+import { newReg } from './reg.ts';
 import type { VerifyRequest } from './request.ts';
 import { checkSleepable } from './sleeping.ts';
 import { Frame, State } from './state.ts';
@@ -43,10 +44,10 @@ export interface Refusal extends Fault {
   readonly isTooLarge?: boolean;
 }
 
-/** A program gets its context; an extension what the function takes whose place it takes (btf_prepare_func_args). */
-function startState(args: VerifyRequest['args'] = ['ctx']): State {
+/** A program gets its context. */
+function startState(): State {
   const frame = new Frame(0, 0, -1);
-  for (const [index, arg] of args.entries()) frame.regs[index + 1] = arg === 'ctx' ? newReg('ctx') : unknownScalar();
+  frame.regs[1] = newReg('ctx');
   return new State([frame]);
 }
 
@@ -79,7 +80,7 @@ function describer(request: VerifyRequest): (slot: number) => string {
 }
 
 function run(request: VerifyRequest): Result<Verification, Refusal> {
-  const env = new Env({ ...request, describe: request.describe ?? describer(request) }, startState(request.args));
+  const env = new Env({ ...request, describe: request.describe ?? describer(request) }, startState());
   try {
     if (env.log.level > 0 && request.functions.length > 1)
       for (const [index, { start }] of request.functions.entries()) env.log.say(`func#${index} @${start}\n`);
@@ -90,7 +91,9 @@ function run(request: VerifyRequest): Result<Verification, Refusal> {
     checkControlFlow(env);
     env.liveBefore = registersLive(env);
     env.touchEverything();
+    if (request.type === 'freplace' && request.functionTypes !== undefined) env.state = stateByTypes(env, 0);
     checkPaths(env);
+    checkGlobals(env, checkPaths);
     checkMaxStackDepth(env);
   } catch (error) {
     if (!(error instanceof Rejected)) throw error;

@@ -93,7 +93,7 @@ export function checkProgramTarget(txn: Txn, place: ProgramPlace, attaching: Att
     return err(
       refuse(BPF_PROGRAM_NO_FUNCTION, { detail: `${program.id} has no function ${place.func}.`, place: name }),
     );
-  const argSizes = programFunction.args.map((arg) => (arg === 'ctx' ? WORD : WORD / 2));
+  const argSizes = programFunction.args.map((arg) => (arg === 'int' ? WORD / 2 : WORD));
   const target = { func: programFunction.at, name, argSizes, program, programFunction };
   for (const check of [linkage, nesting, kinds]) {
     const checked = check(txn, target, attaching);
@@ -112,7 +112,7 @@ export function checkExtension(
   const { length } = extension.args;
   if (length !== target.args.length)
     return differs(`${extension.name}() has ${length} args while ${target.name}() has ${target.args.length} args.`);
-  const text = { ctx: 'PTR', int: 'INT' } as const;
+  const text = { ctx: 'PTR', int: 'INT', mem: 'PTR' } as const;
   for (const [index, arg] of extension.args.entries()) {
     const wanted = target.args[index];
     if (wanted !== undefined && arg !== wanted)

@@ -35,7 +35,8 @@ export type BpfProgramType =
 /** What BTF says of one function of a program. */
 export interface BpfFunctionInfo {
   readonly name: string;
-  readonly args: readonly ('ctx' | 'int')[];
+  /** The context, a whole number, a pointer to anything else. */
+  readonly args: readonly ('ctx' | 'int' | 'mem')[];
   /** False for a static function; such can be traced, but nothing can take its place. */
   readonly isGlobal: boolean;
 }
@@ -46,6 +47,8 @@ export interface VerifiedProgram {
   readonly code: string;
   /** Bytes of stack of each of its functions. */
   readonly stackDepths: readonly number[];
+  /** Functions that are left, by their places in the bytecode; undefined: all. */
+  readonly kept?: readonly number[];
   /** End of what it reads of its context, in bytes; absent in what was verified before that was known. */
   readonly maxCtxOffset?: number;
 }

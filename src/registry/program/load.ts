@@ -17,7 +17,7 @@ import {
   TAIL_CALL_LAYOUT,
 } from '../../jit/index.ts';
 import { dataObject, install } from '../arena.ts';
-import { attachedTo, dropProgram } from '../bpf/programs.ts';
+import { attachedTo, dropProgram, functionOf, parseProgramPlace } from '../bpf/programs.ts';
 import { allLinks, bpfOpsFunc } from '../bpf/trampoline.ts';
 import { type DecisionOf, guarded, refused } from '../decision.ts';
 import { programMaps, withoutProgram } from '../maps/program-maps.ts';
@@ -149,6 +149,12 @@ export const callsGetFuncIp = ({ source }: { readonly source: BpfText }): boolea
   return false;
 };
 
+/** Functions that no path leads to are gone, and their types with them (adjust_btf_func). */
+const isIn =
+  (kept: readonly number[]) =>
+  (_: unknown, index: number): boolean =>
+    kept.includes(index);
+
 function loaded(txn: Txn, request: LoadProgramRequest, identity: AttachIdentity): Result<BpfProgram> {
   if (txn.programs.size >= PROGRAMS_MAX)
     return err(refuse(PROGRAM_LIMIT, { detail: `${PROGRAMS_MAX} programs are loaded.` }));
@@ -163,8 +169,9 @@ function loaded(txn: Txn, request: LoadProgramRequest, identity: AttachIdentity)
   const trial = compile(txn.world, prepared.value, kind, txn.arena.next);
   if (!trial.ok) return err(programFault(trial.fault));
   const { functions } = trial.value;
-  if (request.functions !== undefined && request.functions.length !== functions.length) {
-    const detail = `The program has ${functions.length} functions, its BTF has ${request.functions.length}.`;
+  const infos = verified?.kept === undefined ? request.functions : request.functions?.filter(isIn(verified.kept));
+  if (infos !== undefined && infos.length !== functions.length) {
+    const detail = `The program has ${functions.length} functions, its BTF has ${infos.length}.`;
     return err(refuse(BPF_FUNC_INFO, { detail }));
   }
   const size = trial.value.bytes.length;
@@ -190,7 +197,7 @@ function loaded(txn: Txn, request: LoadProgramRequest, identity: AttachIdentity)
     maps: maps.value,
     prog: dataObject(txn, BPF_PROG_SIZE),
     image: at === undefined ? undefined : { at, size },
-    functions: request.functions,
+    functions: infos,
   };
   txn.programs.set(program.id, program);
   if (at !== undefined) txn.bpfProgs.set(program.id, progOf(program, at, trial.value.functions));
@@ -345,6 +352,14 @@ function typesFor(kind: string): readonly string[] {
   return kind === 'kretprobe' ? ['kprobe'] : [kind];
 }
 
+/** An extension names the function, the attachment the program that has it. */
+function isMeant(txn: Txn, attachTo: string, kind: string, target: unknown): boolean {
+  if (attachTo === target) return true;
+  const place = kind === 'freplace' && typeof target === 'string' ? parseProgramPlace(target) : undefined;
+  const program = place === undefined ? undefined : txn.bpfProgs.get(place.id);
+  return program !== undefined && functionOf(program, place?.func)?.name === attachTo;
+}
+
 /** The program that an attach request names, when it fits; undefined when it names none. */
 export function programFor(
   txn: Txn,
@@ -358,7 +373,7 @@ export function programFor(
   const isProbe = PROBE_KINDS.has(kind);
   if (!typesFor(kind).includes(program.type) || program.image === undefined)
     return err(refuse(PROGRAM_TYPE, { detail: `${id} was loaded as ${program.type}, not for ${kind}.` }));
-  if (program.attachTo !== undefined && program.attachTo !== target)
+  if (program.attachTo !== undefined && !isMeant(txn, program.attachTo, kind, target))
     return err(
       refuse(PROGRAM_TYPE, { detail: `${id} was loaded for ${program.attachTo}, not for ${String(target)}.` }),
     );

@@ -1,6 +1,7 @@
 import { err, fromHex, ok, type Result } from '../../base/index.ts';
 import { BTF_KIND, type BtfTypes, kernelBtf, perCpuVariables, typeNamed } from '../../image/index.ts';
 import {
+  type FunctionTypes,
   type KernelName,
   type MapSpec,
   type Refusal,
@@ -13,7 +14,7 @@ import { mayProgramsSleep } from '../bpf/attach-target.ts';
 import { functionOf, parseProgramPlace } from '../bpf/programs.ts';
 import { programMaps } from '../maps/program-maps.ts';
 import type { AttachIdentity } from '../model/request.ts';
-import type { BpfProgramType, KernelState, VerifiedProgram } from '../model/state.ts';
+import type { BpfFunctionInfo, BpfProgramType, KernelState, VerifiedProgram } from '../model/state.ts';
 import { programFault } from '../rules/program.ts';
 import { traceSignature } from '../tracepoint/signature.ts';
 import type { World } from '../world.ts';
@@ -25,8 +26,8 @@ export interface VerificationJob {
   readonly bytecode: string;
   readonly type: VerifiedType;
   readonly target?: VerifyTarget;
-  /** Of an extension: what its main function takes. */
-  readonly args?: readonly ('ctx' | 'int')[];
+  /** What BTF says of its functions. */
+  readonly functionTypes?: readonly FunctionTypes[];
   readonly maps: readonly MapSpec[];
   /** Variables and functions of the kernel that its instructions name, by their number in BTF. */
   readonly kernelNames?: ReadonlyMap<number, KernelName>;
@@ -118,6 +119,15 @@ function targetFor(
   return signature && { name, btfId: signature.btfId, words: signature.args };
 }
 
+/** What a client said of a function: pointers to memory come with objects alone. */
+const typesOf = ({ name, args, isGlobal }: BpfFunctionInfo): FunctionTypes => ({
+  name,
+  isGlobal,
+  args: args.map((arg) =>
+    arg === 'mem' ? { kind: 'mem', size: 0, mayBeNull: true } : { kind: arg === 'ctx' ? 'ctx' : 'scalar' },
+  ),
+});
+
 function jobFor(
   world: World,
   state: Pick<KernelState, 'bpfProgs'>,
@@ -126,7 +136,6 @@ function jobFor(
 ): VerificationJob | undefined {
   if (type === 'raw') return undefined;
   const target = attachTo === undefined ? undefined : targetFor(world, state, type, attachTo);
-  const args = type === 'freplace' ? functions?.[0]?.args : undefined;
   return {
     bytecode,
     type,
@@ -134,7 +143,7 @@ function jobFor(
     kernelNames: kernelNames(world, bytecode),
     structs: helperStructs(world),
     ...(target === undefined ? {} : { target }),
-    ...(args === undefined ? {} : { args }),
+    ...(functions === undefined ? {} : { functionTypes: functions.map(typesOf) }),
     ...(isSleepable === undefined ? {} : { isSleepable }),
   };
 }
@@ -155,10 +164,14 @@ export function objectVerificationJob(
   state: Pick<KernelState, 'bpfProgs'>,
   request: Omit<LoadProgramRequest, 'maps'>,
   maps: readonly MapSpec[],
-  license: string,
+  {
+    license,
+    functionTypes,
+  }: { readonly license: string; readonly functionTypes?: readonly FunctionTypes[] | undefined },
 ): VerificationJob | undefined {
   const job = jobFor(world, state, request, maps);
-  return job === undefined ? undefined : { ...job, isGpl: GPL_COMPATIBLE.has(license) };
+  const types = functionTypes === undefined ? {} : { functionTypes };
+  return job === undefined ? undefined : { ...job, ...types, isGpl: GPL_COMPATIBLE.has(license) };
 }
 
 /** The job, done where it is asked. */
@@ -168,6 +181,6 @@ export const runVerification = (job: VerificationJob, btf: BtfTypes | undefined)
 /** What came of it, as a load request takes it; a refusal has its rule's page and the verifier's log. */
 export function verifiedProgram(answer: Result<VerifiedBytes, Refusal>): Result<VerifiedProgram> {
   if (!answer.ok) return err(programFault(answer.fault));
-  const { code, stackDepths, maxCtxOffset } = answer.value;
-  return ok({ code, stackDepths, maxCtxOffset });
+  const { code, stackDepths, maxCtxOffset, kept } = answer.value;
+  return ok({ code, stackDepths, maxCtxOffset, ...(kept === undefined ? {} : { kept }) });
 }

@@ -116,6 +116,14 @@ export const LoadProgramQuery = Type.Object(
         description: 'Of an object: the section or the function that is meant, where it has several programs',
       }),
     ),
+    attachTo: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 512,
+        description:
+          'Of an object: the function that the program is for, instead of the one that its section names; of another program `prog:ID:function`',
+      }),
+    ),
     all: Type.Optional(Type.Boolean({ description: 'Of an object: all its programs, which share its maps' })),
     name: Type.Optional(
       Type.String({
