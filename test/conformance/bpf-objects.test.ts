@@ -41,7 +41,7 @@ const { kernels } = JSON.parse(brotliDecompressSync(readFileSync(FILE)).toString
 /** What is refused here by intention, by the program's name: other types of programs, and functions of the kernel. */
 const REFUSED: ReadonlyMap<string, string> = new Map([['packets', 'bpf.object.section']]);
 /** What libbpf refuses because it has to find the target in the kernel, which here is an attachment's work. */
-const TARGET_LATER: ReadonlySet<string> = new Set(['replace', 'typed']);
+const TARGET_LATER: ReadonlySet<string> = new Set(['replace', 'scaled_otherwise', 'sees', 'takes_less', 'typed']);
 
 const BPF_F_MMAPABLE = 1 << 10;
 /** Whether zeros are given or nothing is does not matter. */
