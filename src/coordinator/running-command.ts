@@ -37,7 +37,7 @@ export function beginCommand<Input, Answer>(
       return collected.value;
     },
     end: (answer) => {
-      if (kernel.state.attachments !== before.attachments) pruneLeases(kernel);
+      pruneLeases(kernel, before.attachments, detachedIn(events));
       return {
         kind: command.kind,
         input,
@@ -51,6 +51,9 @@ export function beginCommand<Input, Answer>(
     },
   };
 }
+
+const detachedIn = (events: readonly ServiceEvent[]): readonly string[] =>
+  events.flatMap(({ type, data }) => (type === 'detached' ? [String(data['attachment'])] : []));
 
 /** Between two reports of one command. */
 const PROGRESS_US = 100_000;

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { Map as ImmutableMap } from 'immutable';
 import { Map as EmptyMap } from 'immutable';
 import { err, type Fault, ok, type Result } from '../base/index.ts';
-import { refuse } from '../registry/index.ts';
+import { type KernelState, refuse } from '../registry/index.ts';
 import { attachmentAnswer } from './attachment-answer.ts';
 import type { Command, CommandTurn } from './command.ts';
 import { detachOne, own, reject } from './commands.ts';
@@ -71,10 +71,17 @@ export function lease(kernel: Kernel, attachment: string, { session, isPinned }:
   };
 }
 
-/** Forgets the leases of attachments that are gone. */
-export function pruneLeases(kernel: Kernel): void {
+/**
+ * Forgets the leases of attachments that are gone since `before`. Those that the events of the command name are gone one by one; all leases are looked
+ * through when there were more: a reset names none, and what adds an attachment names those that it ends.
+ */
+export function pruneLeases(kernel: Kernel, before: KernelState['attachments'], told: readonly string[]): void {
   const { leases } = kernel.leases;
-  const kept = leases.filter((_, attachment) => kernel.state.attachments.has(attachment));
+  const { attachments } = kernel.state;
+  if (leases.size === 0 || attachments === before) return;
+  const gone = told.filter((id) => before.has(id) && !attachments.has(id));
+  const isAll = attachments.size >= before.size - gone.length;
+  const kept = isAll ? leases.deleteAll(gone) : leases.filter((_, id) => attachments.has(id));
   if (kept.size !== leases.size) kernel.leases = { ...kernel.leases, leases: kept };
 }
 
