@@ -3,6 +3,8 @@ export interface Io {
   out(text: string): void;
   err(text: string): void;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What goes to `err` is read by somebody while it comes. */
+  readonly isTerminal?: boolean;
   /** Told of Ctrl-C instead of ending the process, once; the next one ends it. Answers how to forget that. */
   readonly onInterrupt?: (listener: () => void) => () => void;
 }
@@ -14,6 +16,7 @@ export const processIo: Io = {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   env: process.env,
+  isTerminal: process.stderr.isTTY === true,
   onInterrupt: (listener) => {
     process.once('SIGINT', listener);
     return () => process.off('SIGINT', listener);

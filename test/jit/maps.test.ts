@@ -52,13 +52,15 @@ class Model {
       if (type === 'array') return 'EINVAL';
       return this.elements.delete(name) ? undefined : 'ENOENT';
     }
-    if (flags > 2n) return 'EINVAL';
     if (type === 'array') {
       if (before === undefined) return 'E2BIG';
       if (flags === 1n) return 'EEXIST';
+      // Only now does array_map_update_elem ask for a lock to take (6.12).
+      if (flags === 4n) return 'EINVAL';
       this.elements.set(name, byte);
       return undefined;
     }
+    if (flags > 2n) return 'EINVAL';
     // An LRU map makes room before it looks.
     if (this.#isLru && this.elements.size === maxEntries) this.elements.delete([...this.elements.keys()][0] as string);
     const isThere = this.elements.has(name);

@@ -3,6 +3,7 @@ import type { Context } from '../context.ts';
 import type { ExitCode } from '../io.ts';
 import { attachText, detachText, planText } from '../output.ts';
 import { readPlan } from '../plan-file.ts';
+import { withProgress } from '../progress.ts';
 import { parseOption, parseSpec } from '../spec.ts';
 
 export interface AttachFlags {
@@ -26,7 +27,8 @@ function attachOptions(flags: AttachFlags): Record<string, unknown> {
   return options;
 }
 
-export async function attach({ client, show }: Context, spec: string, flags: AttachFlags): Promise<ExitCode> {
+export async function attach(context: Context, spec: string, flags: AttachFlags): Promise<ExitCode> {
+  const { client, show } = context;
   const options = attachOptions(flags);
   const request = {
     ...parseSpec(spec),
@@ -34,11 +36,14 @@ export async function attach({ client, show }: Context, spec: string, flags: Att
     ...(Object.keys(options).length === 0 ? {} : { options }),
   };
   const { idempotencyKey } = flags;
-  return show(await client.attach(request, idempotencyKey === undefined ? {} : { idempotencyKey }), attachText);
+  const key = idempotencyKey === undefined ? {} : { idempotencyKey };
+  return show(await withProgress(context, () => client.attach(request, key)), attachText);
 }
 
-export const detach = async ({ client, show }: Context, id: string): Promise<ExitCode> =>
-  show(await client.detach(id), detachText);
+export async function detach(context: Context, id: string): Promise<ExitCode> {
+  const { client, show } = context;
+  return show(await withProgress(context, () => client.detach(id)), detachText);
+}
 
 export interface PlanFlags {
   readonly kernel?: string;
