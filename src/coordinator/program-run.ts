@@ -101,6 +101,7 @@ function worldOf(run: ProgramRun): World {
     cpu: 0,
     task: TASK,
     now: ktimeNs,
+    tai: () => BigInt(systemClock.now()) * 1_000_000n,
     random: () => systemPrng.u32(),
     trace: (line, text) => {
       if (log.length >= LOG_MAX) return;

@@ -75,6 +75,7 @@ export class BpfMemoryOfMachine {
       maps: [...this.#maps.values()].map(({ inSpace }) => inSpace.mapped),
       kernelText: this.#textEnd,
       now: () => BigInt(Math.round(clock.monotonicUs() * 1000)),
+      tai: () => BigInt(clock.now()) * 1_000_000n,
       random: () => systemPrng.u32(),
     };
   }

@@ -49,6 +49,7 @@ export interface BpfWorld {
   /** Where kernel text ends. */
   readonly kernelText: bigint;
   readonly now: () => bigint;
+  readonly tai: () => bigint;
   readonly random: () => number;
 }
 

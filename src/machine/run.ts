@@ -11,7 +11,7 @@ import { enterCounted } from './handlers/counted.ts';
 import { int3 } from './handlers/int3.ts';
 import { bugTrap, fixupException } from './handlers/traps.ts';
 import type { Play } from './intercepts.ts';
-import { HYPERCALL, percpuStart, RESUME_STUB, RETURN_ADDRESS, STACK_SIZE, stackStart } from './layout.ts';
+import { HYPERCALL, PT_REGS_SIZE, percpuStart, RESUME_STUB, RETURN_ADDRESS, STACK_SIZE, stackStart } from './layout.ts';
 import type { MachineImage } from './machine-image.ts';
 import type { MachineText } from './machine-text.ts';
 import type { RuntimeIndex } from './runtime-index.ts';
@@ -19,8 +19,10 @@ import type { Watches } from './watch.ts';
 
 /** Instructions between two looks at the clock: some milliseconds. */
 const SLICE = 200_000;
-const NO_BPF: BpfWorld = { maps: [], kernelText: 0n, now: () => 0n, random: () => 0 };
+const NO_BPF: BpfWorld = { maps: [], kernelText: 0n, now: () => 0n, tai: () => 0n, random: () => 0 };
 const NO_VECTOR: PokeVector = { refs: 0, entries: [] };
+/** At the top of a stack a task has a struct pt_regs (task_pt_regs), which of a kernel thread is empty; %rsp stays a multiple of 16. */
+const PT_REGS_ROOM = (PT_REGS_SIZE + 15n) & ~15n;
 /** Bit 1 of RFLAGS is always set; interrupts are on. */
 const FLAGS_AT_ENTRY = 0x202n;
 const REPORTED = [
@@ -68,7 +70,7 @@ export class Run {
     cpu.words.fill(0);
     guest.flags = FLAGS_AT_ENTRY;
     guest.set('gs_base', percpuStart(request.cpu) - (image.symbols['__per_cpu_start'] ?? 0n));
-    guest.set('rsp', stackStart(request.cpu) + BigInt(STACK_SIZE));
+    guest.set('rsp', stackStart(request.cpu) + BigInt(STACK_SIZE) - PT_REGS_ROOM);
     guest.set('rip', request.function);
     cpu.sentinel = RETURN_ADDRESS;
     this.#buffers = putArguments(guest, request.args, RETURN_ADDRESS, context.heapStart);

@@ -2,16 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type ProgramRun, type ProgramRunDone, runProgramHere } from '../../src/coordinator/program-run.ts';
-import {
-  HELPER_BODIES,
-  type HelperContext,
-  initMap,
-  type MapSpec,
-  PagedArea,
-  type RunMap,
-  TAIL_CALL_LAYOUT,
-} from '../../src/jit/index.ts';
+import { HELPER_BODIES, type HelperContext, TAIL_CALL_LAYOUT } from '../../src/jit/index.ts';
 import {
   add,
   addImm,
@@ -30,65 +21,8 @@ import {
   storeImm,
   storeImm64,
 } from '../support/bpf-code.ts';
-import { SIMULATED_CPU } from './support/three-ways.ts';
+import { made, run, spec, stackAt, value } from './support/run-helpers.ts';
 
-const BASE = 0xffff_ffff_8100_0000n;
-
-const spec = (type: MapSpec['type'], more: Partial<MapSpec> = {}): MapSpec => ({
-  name: type,
-  type,
-  keySize: 4,
-  valueSize: 8,
-  maxEntries: 4,
-  flags: 0,
-  ...more,
-});
-
-/** A map as it is made, at an address of its own. */
-function made(index: number, of: MapSpec, change: (area: PagedArea) => void = () => undefined): RunMap {
-  const area = new PagedArea();
-  initMap(of, area, 1);
-  change(area);
-  return {
-    id: `map_${index}`,
-    address: 0xffff_c910_0000_0000n + BigInt(index << 24),
-    spec: of,
-    pages: [...area.written],
-  };
-}
-
-function run(bytecode: string, contents: readonly RunMap[], more: Partial<ProgramRun> = {}): ProgramRunDone {
-  const one = (via: ProgramRun['via']): ProgramRunDone =>
-    runProgramHere({
-      bytecode,
-      maps: contents,
-      prog: 0xffff_c900_0000_1000n,
-      input: '',
-      via,
-      maxInstructions: 200_000,
-      base: BASE as ProgramRun['base'],
-      cpu: SIMULATED_CPU,
-      isRaw: false,
-      contents,
-      callees: [],
-      ...more,
-    });
-  const [interpreted, jited] = [one('interpreter'), one('jit')];
-  const plain = ({ answer, writes }: ProgramRunDone) => ({
-    value: answer.returnValue,
-    fault: answer.fault?.reason,
-    address: answer.fault?.address,
-    log: answer.log,
-    output: answer.output,
-    writes,
-  });
-  assert.deepEqual(plain(jited), plain(interpreted));
-  return jited;
-}
-
-const value = (done: ProgramRunDone): bigint => BigInt.asIntN(64, BigInt(done.answer.returnValue ?? 'no value'));
-/** R2 = R10 + off */
-const stackAt = (register: number, off: number): string => program(mov(register, 10), addImm(register, off));
 const FORMAT = '%d %u %x %5d|%-4d|%04x %ld %s %c %% %p\n\0';
 const EINVAL = -22n;
 const ERANGE = -34n;
@@ -104,23 +38,6 @@ describe('helpers, both ways', () => {
     assert.equal(value(run(program(put, update, EXIT), [hash])), -17n);
     const gone = program(put, mapAt(1, 0), stackAt(2, -4), call(3), mov(6, 0), find, add(0, 6), EXIT);
     assert.equal(value(run(gone, [hash])), 0n);
-  });
-
-  it('take a lock and give it back, which no update touches', () => {
-    const locked = made(1, spec('array', { valueSize: 16, maxEntries: 1, spinLock: 8 }));
-    const at = (helper: number): string => program(mapValue(1, 0, 8), call(helper));
-    const taken = program(at(93), mapValue(6, 0), storeImm64(6, 0, 5), insn(0x61, 7, 6, 8), at(94));
-    const done = run(program(taken, insn(0x61, 0, 6, 8), insn(0x67, 0, 0, 0, 8), add(0, 7), EXIT), [locked]);
-    assert.equal(value(done), 1n, 'held, then free');
-    assert.deepEqual(
-      done.writes.map(({ bytes }) => bytes),
-      ['05'],
-    );
-  });
-
-  it('have no memory of the kernel when a program runs by itself', () => {
-    assert.equal(value(run(program(movImm(1, 64), movImm(2, 0), call(153), EXIT), [])), 0n);
-    assert.equal(value(run(program(movImm(1, 64), call(154), EXIT), [])), 64n);
   });
 
   it('loop over a function of the program, and over the elements of a map', () => {

@@ -35,6 +35,8 @@ export interface HelperContext {
   readonly task: HelperTask;
   /** CLOCK_MONOTONIC, nanoseconds. */
   readonly now: () => bigint;
+  /** CLOCK_TAI, nanoseconds; nobody has told the kernel of leap seconds. */
+  readonly tai: () => bigint;
   /** 32 bits. */
   readonly random: () => number;
   /** A line of the trace log, and what of it the program wrote. */

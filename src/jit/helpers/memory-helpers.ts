@@ -38,11 +38,25 @@ const probeReadKernelStr: HelperBody = (args, context) => {
 /** Simulated tasks have no user memory. */
 const probeReadUser: HelperBody = (args, context) => fault(context, args);
 
+/** What is there of nobody's is nothing, too. */
+const copyFromUser: HelperBody = (args, context) => (u32(args[1]) === 0 ? 0n : fault(context, args));
+
+const copyFromUserTask: HelperBody = (args, context) =>
+  args[4] === 0n ? copyFromUser(args, context) : failed('EINVAL');
+
+/** bpf_probe_write_user, bpf_send_signal: not in kernel threads. */
+const notInKernelThreads: HelperBody = () => failed('EPERM');
+
 export const MEMORY_HELPERS: readonly (readonly [number, HelperBody])[] = [
   [4, probeReadKernel],
+  [36, notInKernelThreads],
   [45, probeReadKernelStr],
+  [109, notInKernelThreads],
   [112, probeReadUser],
   [113, probeReadKernel],
   [114, probeReadUser],
   [115, probeReadKernelStr],
+  [117, notInKernelThreads],
+  [148, copyFromUser],
+  [191, copyFromUserTask],
 ];

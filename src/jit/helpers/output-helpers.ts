@@ -104,6 +104,13 @@ const getStack: HelperBody = ([, to, sizeArg, flags], context) => {
   return ips === undefined ? failed('EFAULT') : BigInt(8 * kept.length);
 };
 
+/** The running task's stack; of another one none is kept. */
+const getTaskStack: HelperBody = ([task, to, size, flags], context) => {
+  if (task === context.task.address) return getStack([0n, to, size, flags, 0n], context);
+  write(context, to, new Uint8Array(u32(size)));
+  return failed('EFAULT');
+};
+
 export const OUTPUT_HELPERS: readonly (readonly [number, HelperBody])[] = [
   [25, perfEventOutput],
   [27, getStackid],
@@ -113,4 +120,5 @@ export const OUTPUT_HELPERS: readonly (readonly [number, HelperBody])[] = [
   [132, commit(false)],
   [133, commit(true)],
   [134, ringbufQuery],
+  [141, getTaskStack],
 ];

@@ -45,6 +45,8 @@ export type ArgType =
   | 'ARG_PTR_TO_STACK_OR_NULL'
   /** NUL-terminated, in a frozen read-only map. */
   | 'ARG_PTR_TO_CONST_STR'
+  /** The struct that the prototype names, by the kernel's BTF. */
+  | 'ARG_PTR_TO_BTF_ID'
   /** A per-CPU variable of the kernel, by its BTF. */
   | 'ARG_PTR_TO_PERCPU_BTF_ID'
   /** struct bpf_spin_lock in a map value. */
@@ -61,7 +63,9 @@ export type RetType =
   | 'RET_PTR_TO_MEM_OR_BTF_ID'
   | 'RET_PTR_TO_MEM_OR_BTF_ID_OR_NULL'
   /** The running task, trusted. */
-  | 'RET_PTR_TO_BTF_ID_TRUSTED';
+  | 'RET_PTR_TO_BTF_ID_TRUSTED'
+  /** struct pt_regs. */
+  | 'RET_PTR_TO_PT_REGS';
 
 /** struct bpf_func_proto, and who may call it. */
 export interface HelperPrototype {
@@ -75,6 +79,10 @@ export interface HelperPrototype {
   readonly gplOnly: boolean;
   /** Only for programs that may sleep (might_sleep). */
   readonly mightSleep?: boolean;
+  /** Of ARG_PTR_TO_BTF_ID. */
+  readonly struct?: 'task_struct' | 'path';
+  /** Programs may call it only where paths are whole (bpf_d_path_allowed). */
+  readonly needsPath?: boolean;
   /** The kernel function that a call goes to (6.12); {@link helperSymbol} where that depends on the program's type. */
   readonly symbol: string;
   readonly symbolOf?: Partial<Readonly<Record<HelperProgramType, string>>>;

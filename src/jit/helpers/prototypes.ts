@@ -103,6 +103,52 @@ const TASK_AND_TIME: readonly HelperPrototype[] = [
   helper(158, 'bpf_get_current_task_btf', [], 'RET_PTR_TO_BTF_ID_TRUSTED', { gplOnly: true }),
 ];
 
+const COPY_TO = ['ARG_PTR_TO_UNINIT_MEM', 'ARG_CONST_SIZE_OR_ZERO', 'ARG_ANYTHING'] as const;
+const OF_TASK = { struct: 'task_struct' } as const;
+
+/** What of a task, its memory and its files. The machine's tasks are kernel threads: no signal, no user memory, no mappings. */
+const OF_TASKS: readonly HelperPrototype[] = [
+  helper(36, 'bpf_probe_write_user', ['ARG_ANYTHING', 'ARG_PTR_TO_MEM', 'ARG_CONST_SIZE'], 'RET_INTEGER', {
+    gplOnly: true,
+  }),
+  helper(80, 'bpf_get_current_cgroup_id', [], 'RET_INTEGER'),
+  helper(109, 'bpf_send_signal', ['ARG_ANYTHING'], 'RET_INTEGER'),
+  helper(117, 'bpf_send_signal_thread', ['ARG_ANYTHING'], 'RET_INTEGER'),
+  helper(123, 'bpf_get_current_ancestor_cgroup_id', ['ARG_ANYTHING'], 'RET_INTEGER'),
+  helper(
+    141,
+    'bpf_get_task_stack',
+    ['ARG_PTR_TO_BTF_ID', 'ARG_PTR_TO_UNINIT_MEM', 'ARG_CONST_SIZE_OR_ZERO', 'ARG_ANYTHING'],
+    'RET_INTEGER',
+    OF_TASK,
+  ),
+  // 6.12 forgets to say that it writes to R2; what says so is its fix in later kernels.
+  helper(147, 'bpf_d_path', ['ARG_PTR_TO_BTF_ID', 'ARG_PTR_TO_UNINIT_MEM', 'ARG_CONST_SIZE_OR_ZERO'], 'RET_INTEGER', {
+    struct: 'path',
+    needsPath: true,
+    programTypes: [...TRAMPOLINE, 'tp_btf'],
+  }),
+  helper(148, 'bpf_copy_from_user', COPY_TO, 'RET_INTEGER', { mightSleep: true }),
+  helper(175, 'bpf_task_pt_regs', ['ARG_PTR_TO_BTF_ID'], 'RET_PTR_TO_PT_REGS', { gplOnly: true, ...OF_TASK }),
+  // Its flags are in R3, which nobody checks.
+  helper(176, 'bpf_get_branch_snapshot', ['ARG_PTR_TO_UNINIT_MEM', 'ARG_CONST_SIZE_OR_ZERO'], 'RET_INTEGER', {
+    gplOnly: true,
+  }),
+  helper(
+    180,
+    'bpf_find_vma',
+    ['ARG_PTR_TO_BTF_ID', 'ARG_ANYTHING', 'ARG_PTR_TO_FUNC', 'ARG_PTR_TO_STACK_OR_NULL', 'ARG_ANYTHING'],
+    'RET_INTEGER',
+    OF_TASK,
+  ),
+  helper(191, 'bpf_copy_from_user_task', [...COPY_TO, 'ARG_PTR_TO_BTF_ID', 'ARG_ANYTHING'], 'RET_INTEGER', {
+    gplOnly: true,
+    mightSleep: true,
+    ...OF_TASK,
+  }),
+  helper(208, 'bpf_ktime_get_tai_ns', [], 'RET_INTEGER'),
+];
+
 /** What the verifier inlines for programs of a trampoline stands under the name of the function that it replaces. */
 const CONTEXT: readonly HelperPrototype[] = [
   helper(173, 'bpf_get_func_ip', ['ARG_PTR_TO_CTX'], 'RET_INTEGER', {
@@ -204,5 +250,5 @@ const CONTROL: readonly HelperPrototype[] = [
 
 /** By number. */
 export const HELPER_PROTOTYPES: ReadonlyMap<number, HelperPrototype> = new Map(
-  [...MAPS, ...MEMORY, ...TASK_AND_TIME, ...CONTEXT, ...OUTPUT, ...CONTROL].map((each) => [each.id, each]),
+  [...MAPS, ...MEMORY, ...TASK_AND_TIME, ...OF_TASKS, ...CONTEXT, ...OUTPUT, ...CONTROL].map((each) => [each.id, each]),
 );

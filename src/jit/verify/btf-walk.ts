@@ -1,5 +1,5 @@
 import { BTF_KIND, type BtfTypes, stripBtf } from '../../image/index.ts';
-import type { Env } from './env.ts';
+import { type Env, Rejected } from './env.ts';
 import { MEM_PERCPU, MEM_RCU, MEM_USER, PTR_UNTRUSTED } from './reg.ts';
 
 const K = BTF_KIND;
@@ -182,13 +182,23 @@ export function walkStruct(env: Env, btf: BtfTypes, id: number, off: number, siz
   return env.reject('EINVAL', `struct ${btf.name(id)} doesn't have field at offset ${off}`);
 }
 
+/** Undefined where there is no member: the log says why, and who asks says what that means. */
+function stepQuietly(walk: Walk, at: At): At | Member | undefined {
+  try {
+    return walk.step(at);
+  } catch (error) {
+    if (error instanceof Rejected) return undefined;
+    throw error;
+  }
+}
+
 /** Whether `off` bytes into a struct of one type there is one of another, or it is that itself (btf_struct_ids_match). */
 export function hasStructAt(env: Env, btf: BtfTypes, id: number, off: number, wanted: number): boolean {
   let at: At = { id: stripBtf(btf, id), off };
   for (let depth = 0; depth < DEPTH_MAX; depth++) {
     if (at.off === 0 && btf.name(at.id) === btf.name(wanted) && btf.kind(at.id) === btf.kind(wanted)) return true;
-    const found = new Walk(env, btf, 1).step(at);
-    if ('kind' in found) return false;
+    const found = stepQuietly(new Walk(env, btf, 1), at);
+    if (found === undefined || 'kind' in found) return false;
     at = found;
   }
   return false;

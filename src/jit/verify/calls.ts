@@ -74,6 +74,17 @@ export const fillMapCallback =
     callee.regs[4] = caller.reg(3);
   };
 
+/** What the callback of bpf_find_vma is called with: the task, the mapping, and what it was given. */
+export const fillVmaCallback =
+  (vmAreaStruct: number): FillCallback =>
+  (caller, callee) => {
+    const mapping = newReg('ptr_');
+    mapping.btfId = vmAreaStruct;
+    callee.regs[1] = caller.reg(1);
+    callee.regs[2] = mapping;
+    callee.regs[3] = caller.reg(4);
+  };
+
 /** What a callback that is called while its caller waits may answer. */
 const CALLBACK_RANGE: Range = { min: 0, max: 1 };
 

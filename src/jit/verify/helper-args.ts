@@ -1,4 +1,5 @@
 import type { ArgType, HelperPrototype } from '../helpers/index.ts';
+import { hasStructAt } from './btf-walk.ts';
 import type { Env } from './env.ts';
 import { accessBtf, checkAlignment, checkMapFlags, checkRegion, checkUnmoved, isFrozenReadOnly } from './memory.ts';
 import { markPrecise } from './precision.ts';
@@ -77,6 +78,8 @@ function accepted(arg: ArgType): { readonly kinds: readonly Kind[]; readonly tex
       return { kinds: [kind('fp')] };
     case 'ARG_PTR_TO_CONST_STR':
       return { kinds: [kind('map_value')] };
+    case 'ARG_PTR_TO_BTF_ID':
+      return { kinds: [0, PTR_TRUSTED, MEM_RCU].map((flags) => kind('ptr_', flags)) };
     case 'ARG_PTR_TO_PERCPU_BTF_ID':
       return { kinds: [0, MEM_RCU, PTR_TRUSTED].map((flags) => kind('ptr_', MEM_PERCPU | flags)) };
     case 'ARG_PTR_TO_SPIN_LOCK':
@@ -92,6 +95,16 @@ const isReadOnly = (arg: ArgType): boolean =>
   ['ARG_PTR_TO_MEM', 'ARG_PTR_TO_MEM_OR_NULL', 'ARG_PTR_TO_CONST_STR'].includes(arg);
 const isUninit = (arg: ArgType): boolean => arg.includes('_UNINIT_') || arg === 'ARG_PTR_TO_LONG';
 
+/** A struct of the kernel, or one that begins with it. */
+function checkStruct(env: Env, regno: number, { prototype }: CallMeta): void {
+  const reg = env.reg(regno);
+  const wanted = env.request.struct?.(prototype.struct ?? '');
+  const { btf } = env;
+  if (btf !== undefined && wanted !== undefined && hasStructAt(env, btf, reg.btfId, reg.off, wanted)) return;
+  const is = env.btfName(reg.btfId);
+  env.reject('EACCES', `R${regno} is of type ${is} but ${prototype.struct} is expected`);
+}
+
 /** check_reg_type. */
 function checkType(env: Env, regno: number, arg: ArgType, meta: CallMeta): void {
   const reg = env.reg(regno);
@@ -103,7 +116,8 @@ function checkType(env: Env, regno: number, arg: ArgType, meta: CallMeta): void 
     const expected = text ?? kinds.map((each) => typeName(each.type, each.flags)).join(', ');
     env.reject('EACCES', `R${regno} type=${typeOf(reg)} expected=${expected}`);
   }
-  if (reg.type === 'ptr_' && !isReadOnly(arg) && arg !== 'ARG_PTR_TO_PERCPU_BTF_ID') {
+  if (arg === 'ARG_PTR_TO_BTF_ID') checkStruct(env, regno, meta);
+  if (reg.type === 'ptr_' && kinds === MEMORY && !isReadOnly(arg)) {
     const where = `R${regno} type=${typeOf(reg)}`;
     env.reject('EACCES', `${meta.prototype.name}() may write into memory pointed by ${where}`);
   }

@@ -4,7 +4,7 @@ import { MAP_FLAGS, MAP_TYPE_NUMBERS } from '../maps/index.ts';
 import { checkBounds } from './alu.ts';
 import { syncBounds } from './bounds.ts';
 import { isRecord, resolvedSize } from './btf-walk.ts';
-import { fillLoopCallback, fillMapCallback, pushCallback } from './calls.ts';
+import { fillLoopCallback, fillMapCallback, fillVmaCallback, pushCallback } from './calls.ts';
 import { MAX_ERRNO } from './ctx-access.ts';
 import type { Env } from './env.ts';
 import { type CallMeta, checkArgument } from './helper-args.ts';
@@ -30,6 +30,7 @@ const FUNC = {
   get_task_stack: 141,
   for_each_map_elem: 164,
   get_func_ip: 173,
+  find_vma: 180,
   loop: 181,
 } as const;
 
@@ -37,10 +38,30 @@ const FUNC = {
 const FUNC_MAX_ID = 212;
 
 /** Helpers that call a function of the program before they return (is_sync_callback_calling_function). */
-export const callsBack = (id: number): boolean => id === FUNC.for_each_map_elem || id === FUNC.loop;
+export const callsBack = (id: number): boolean =>
+  id === FUNC.for_each_map_elem || id === FUNC.loop || id === FUNC.find_vma;
 
 /** func_id_name. */
 const nameOf = (prototype: HelperPrototype): string => `${prototype.name}#${prototype.id}`;
+
+/** btf_allowlist_d_path (kernel/trace/bpf_trace.c). */
+const WITH_PATHS: ReadonlySet<string> = new Set([
+  'security_file_permission',
+  'security_inode_getattr',
+  'security_file_open',
+  'security_path_truncate',
+  'vfs_truncate',
+  'vfs_fallocate',
+  'dentry_open',
+  'vfs_getattr',
+  'filp_close',
+]);
+
+/** bpf_d_path_allowed: functions that are called with files in use, and hooks in which programs may sleep. */
+function maySeePaths({ request: { type, target } }: Env): boolean {
+  if (target === undefined || type === 'tp_btf') return false;
+  return type === 'lsm' ? target.maySleep === true : WITH_PATHS.has(target.name);
+}
 
 function prototypeOf(env: Env, id: number): HelperPrototype {
   if (id < 0 || id >= FUNC_MAX_ID) return env.reject('EINVAL', `invalid func unknown#${id}`);
@@ -55,6 +76,8 @@ function prototypeOf(env: Env, id: number): HelperPrototype {
     return env.reject('EINVAL', `program of this type cannot use helper ${nameOf(prototype)}`);
   if (prototype.gplOnly && env.request.isGpl === false)
     return env.reject('EINVAL', 'cannot call GPL-restricted function from non-GPL compatible program');
+  if (prototype.needsPath === true && !maySeePaths(env))
+    return env.reject('EINVAL', 'helper call is not allowed in probe');
   if (prototype.mightSleep === true && env.request.isSleepable !== true)
     return env.reject('EINVAL', 'helper call might sleep in a non-sleepable prog');
   return prototype;
@@ -87,6 +110,9 @@ function checkSpecial(env: Env, slot: number, { prototype, map, subprog }: CallM
       return;
     case FUNC.for_each_map_elem:
       if (map !== undefined) pushCallback(env, slot, subprog, fillMapCallback(map));
+      return;
+    case FUNC.find_vma:
+      pushCallback(env, slot, subprog, fillVmaCallback(env.request.struct?.('vm_area_struct') ?? 0));
       return;
     case FUNC.loop: {
       if (isNull(env.reg(4))) markPrecise(env, 4);
@@ -143,6 +169,11 @@ function result(env: Env, slot: number, meta: CallMeta): RegDraft | undefined {
     case 'RET_PTR_TO_MEM_OR_BTF_ID':
     case 'RET_PTR_TO_MEM_OR_BTF_ID_OR_NULL':
       return perCpuResult(env, meta);
+    case 'RET_PTR_TO_PT_REGS': {
+      const reg = newReg('ptr_');
+      reg.btfId = env.request.struct?.('pt_regs') ?? 0;
+      return reg;
+    }
     case 'RET_PTR_TO_BTF_ID_TRUSTED': {
       const reg = newReg('ptr_');
       reg.flags = PTR_TRUSTED;

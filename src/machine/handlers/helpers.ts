@@ -19,8 +19,8 @@ import { GuestFault } from '../guest.ts';
 import { percpuStart, STACK_SIZE, stackStart, taskStart } from '../layout.ts';
 import { funcIpOfKprobe } from './kprobe-ftrace.ts';
 
-/** spin_lock, spin_unlock, per_cpu_ptr, this_cpu_ptr, get_func_ip, get_func_arg, get_func_ret, get_func_arg_cnt: machine code of the kernel that can be executed. */
-const EXECUTED: readonly number[] = [93, 94, 153, 154, 173, 183, 184, 185];
+/** spin_lock, spin_unlock, d_path, per_cpu_ptr, this_cpu_ptr, task_pt_regs, get_func_ip, get_func_arg, get_func_ret, get_func_arg_cnt: machine code of the kernel that can be executed. */
+const EXECUTED: readonly number[] = [93, 94, 147, 153, 154, 173, 175, 183, 184, 185];
 
 const ARGUMENTS = ['rdi', 'rsi', 'rdx', 'rcx', 'r8'] as const;
 const FRAMES_MAX = 127;
@@ -69,6 +69,7 @@ function contextOf(x: Execution): HelperContext {
     // The machine's tasks are copies of init_task.
     task: { pid: 0, tgid: 0, uid: 0, gid: 0, comm: `swapper/${cpu}`, address: taskStart(cpu) },
     now: bpf.now,
+    tai: bpf.tai,
     random: bpf.random,
     trace: (line, text) => x.trace(line, text),
     perCpuOffset: (number) =>

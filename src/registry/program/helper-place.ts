@@ -2,12 +2,14 @@ import { err, type Fault, ok, type Result } from '../../base/index.ts';
 import {
   BPF_FUNC_TAIL_CALL,
   type BpfText,
+  HELPER_BODIES,
   HELPER_PROTOTYPES,
   type HelperProgramType,
   type HelperPrototype,
   helperName,
   helperStub,
   helperSymbol,
+  STUB_CODE,
 } from '../../jit/index.ts';
 import { RAW_TRACEPOINT_COOKIES } from '../kernels/bpf-facts.ts';
 import type { World } from '../world.ts';
@@ -27,7 +29,8 @@ export function helperPlace(world: World, type: string, id: number): number | un
   if (isCookieOfRaw(type, id) && !world.fact(RAW_TRACEPOINT_COOKIES)) return undefined;
   const { image } = world;
   const at = image.symbols.offsetOf(helperSymbol(prototype, type as HelperProgramType));
-  return at ?? (image.source === 'builtin' ? Number(helperStub(id) - image.base) : undefined);
+  const isPlayed = HELPER_BODIES.has(id) || STUB_CODE.has(id);
+  return at ?? (image.source === 'builtin' && isPlayed ? Number(helperStub(id) - image.base) : undefined);
 }
 
 const problem = (type: string, id: number, index: number): Fault => {

@@ -81,7 +81,7 @@ function kernelNames({ image }: World, bytecode: string): ReadonlyMap<number, Ke
 }
 
 /** Structs that prototypes of helpers name. */
-const HELPER_STRUCTS = ['task_struct'] as const;
+const HELPER_STRUCTS = ['task_struct', 'path', 'pt_regs', 'vm_area_struct'] as const;
 
 function helperStructs({ image }: World): Readonly<Record<string, number>> {
   const btf = kernelBtf(image);
