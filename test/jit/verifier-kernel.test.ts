@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { BTF_KIND, type KernelImage, kernelBtf, typeNamed } from '../../src/image/index.ts';
+import { disassembleBpf, rewriteVerified, verifyBpf } from '../../src/jit/index.ts';
 import { mayProgramsSleep } from '../../src/registry/bpf/attach-target.ts';
 import { traceSignature } from '../../src/registry/tracepoint/signature.ts';
 import { kernelImage } from '../support/images.ts';
 import { RECORDED_6_12, realKernel } from '../support/kernels.ts';
 import { RegistryLab } from '../support/registry-lab.ts';
-import { type VerifyOptions, verifyAssembly } from './support/verify-assembly.ts';
+import { requestOf, type VerifyOptions, verifyAssembly } from './support/verify-assembly.ts';
 
 const { path, skip } = realKernel(RECORDED_6_12);
 let image: KernelImage;
@@ -210,5 +211,23 @@ describe('programs that may sleep, with the types of 6.12', { skip }, () => {
     };
     assert.equal(probes(optionsOf('fentry', 'bpf_fentry_test1'))[2], 0);
     assert.equal(probes(sleepable('fentry', 'bpf_fentry_test1'))[2], 1);
+  });
+});
+
+describe('what the verifier makes of a call', () => {
+  it('bpf_get_func_ret is -EOPNOTSUPP where the function has no result yet', () => {
+    for (const [type, isConstant] of [
+      ['fentry', true],
+      ['lsm', true],
+      ['fexit', false],
+      ['fmod_ret', false],
+    ] as const) {
+      const request = requestOf(`mov %r2, %r10\nadd %r2, -8\ncall 184\nmov %r0, 0\nexit`, { type });
+      const verified = verifyBpf(request);
+      assert.ok(verified.ok, verified.ok ? '' : verified.fault.log);
+      const { code } = rewriteVerified(request.code, request.functions, verified.value, type);
+      const listing = disassembleBpf(code).map(({ text }) => text);
+      assert.equal(listing.includes('(b7) r0 = -95'), isConstant, `${type}: ${listing}`);
+    }
   });
 });

@@ -1,8 +1,12 @@
 import { type BpfCode, type BpfFunction, type Insn, ISA, insnNamed, insnTable, jumpTarget } from '../bpf/index.ts';
 import { type Patch, type Rewritten, rewriteBpf } from '../rewrite/code-builder.ts';
+import type { VerifiedType } from './request.ts';
 import type { Verification } from './verify.ts';
 
 const JA = insnNamed('ja');
+const MOV_IMM = insnNamed('mov', 'imm');
+const BPF_FUNC_GET_FUNC_RET = 184;
+const EOPNOTSUPP = 95;
 const EVERY_INSN = insnTable(() => 1);
 
 /** Loads by their place in ISA: the same one that reads 0 where there is no memory. */
@@ -10,12 +14,26 @@ const PROBES: readonly (Insn | undefined)[] = ISA.map(({ name, meaning }) =>
   meaning.kind === 'load' && !meaning.isProbe ? insnNamed(`probe ${name}`) : undefined,
 );
 
+/** Programs that run before the function has a result: bpf_get_func_ret is a constant there (do_misc_fixups). */
+const WITHOUT_RESULT: ReadonlySet<VerifiedType | undefined> = new Set(['fentry', 'lsm']);
+
+const asksForResult = (code: BpfCode, slot: number, { meaning }: Insn): boolean =>
+  meaning.kind === 'call' && meaning.callee === 'helper' && code.imm[slot] === BPF_FUNC_GET_FUNC_RET;
+
 /** Jumps of which only one side is ever taken become that side; what no path leads to goes (opt_hard_wire_dead_code_branches, opt_remove_dead_code). */
-function removeDead(code: BpfCode, { seen, probes }: Pick<Verification, 'seen' | 'probes'>): Rewritten | undefined {
+function removeDead(
+  code: BpfCode,
+  { seen, probes }: Pick<Verification, 'seen' | 'probes'>,
+  type: VerifiedType | undefined,
+): Rewritten | undefined {
   return rewriteBpf(code, EVERY_INSN, (_, slot, patch) => {
     if (seen[slot] === 0) return true;
     const insn = ISA[code.insn[slot] as number] as Insn;
     if (insn.meaning.kind === 'jump') return hardWire(code, slot, seen, patch);
+    if (WITHOUT_RESULT.has(type) && asksForResult(code, slot, insn)) {
+      patch.emit(MOV_IMM, 0, 0, 0, -EOPNOTSUPP);
+      return true;
+    }
     const probe = probes[slot] === 1 ? PROBES[insn.index] : undefined;
     if (probe === undefined) return false;
     patch.emit(probe, code.dst[slot] as number, code.src[slot] as number, code.off[slot] as number, 0);
@@ -51,8 +69,9 @@ export function rewriteVerified(
   code: BpfCode,
   functions: readonly BpfFunction[],
   verification: Pick<Verification, 'seen' | 'probes' | 'stackDepths'>,
+  type?: VerifiedType,
 ): VerifiedCode {
-  const alive = removeDead(code, verification);
+  const alive = removeDead(code, verification, type);
   const dense = alive === undefined ? undefined : removeNops(alive.code);
   if (alive === undefined || dense === undefined) {
     const kept = functions.map((_, index) => index);

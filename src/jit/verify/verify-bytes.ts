@@ -85,7 +85,8 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
   });
   if (!verified.ok) return verified;
   const { stats, log, maxCtxOffset } = verified.value;
-  const rewritten = rewriteVerified(withKernelAddresses(code.value, kernelName), functions.value, verified.value);
+  const named = withKernelAddresses(code.value, kernelName);
+  const rewritten = rewriteVerified(named, functions.value, verified.value, type);
   const { stackDepths, kept } = rewritten;
   return ok({
     code: toHex(bytesOfBpfCode(rewritten.code)),
