@@ -128,10 +128,8 @@ function addFaultMetrics(registers: Registry[], coordinator: () => Coordinator |
 }
 
 function addTextMutexMetrics(registers: Registry[], view: () => TextMutexView | undefined): TextMutexListener {
-  const histogram = (name: string, help: string): Histogram =>
-    new Histogram({ name, help, buckets: MUTEX_SECONDS, registers });
-  const wait = histogram('ktextd_text_mutex_wait_seconds', 'Time commands waited for text_mutex');
-  const hold = histogram('ktextd_text_mutex_hold_seconds', 'Time commands held text_mutex');
+  const wait = sampled(registers, 'ktextd_text_mutex_wait_seconds', 'Time commands waited for text_mutex');
+  const hold = sampled(registers, 'ktextd_text_mutex_hold_seconds', 'Time commands held text_mutex');
   new Gauge({
     name: 'ktextd_text_mutex_waiters',
     help: 'Commands that wait for text_mutex',
@@ -149,7 +147,22 @@ function addTextMutexMetrics(registers: Registry[], view: () => TextMutexView | 
       this.inc(view()?.acquisitions ?? 0);
     },
   });
-  return { onAcquired: (waitMs) => wait.observe(waitMs / 1000), onReleased: (holdMs) => hold.observe(holdMs / 1000) };
+  return { onAcquired: (waitMs) => wait(waitMs / 1000), onReleased: (holdMs) => hold(holdMs / 1000) };
+}
+
+/** Samples that a histogram takes at a time: while text_mutex is held there are better things to do. */
+const SAMPLES = 512;
+
+/** A histogram of seconds, and what adds a sample to it. */
+function sampled(registers: Registry[], name: string, help: string): (seconds: number) => void {
+  const samples: number[] = [];
+  const take = (): void => {
+    for (const seconds of samples.splice(0)) histogram.observe(seconds);
+  };
+  const histogram = new Histogram({ name, help, buckets: MUTEX_SECONDS, registers, collect: take });
+  return (seconds) => {
+    if (samples.push(seconds) >= SAMPLES) take();
+  };
 }
 
 const word = (value: unknown, fallback: string): string => (typeof value === 'string' ? value : fallback);

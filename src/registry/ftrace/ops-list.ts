@@ -47,12 +47,23 @@ export function* removeFromList(txn: Txn, ops: FtraceOps): Steps<FtraceOps> {
   return txn.setOp({ ...ops, position: undefined });
 }
 
+/** What another filter of an ops has that the one before had not, and the other way round. */
+export interface MovingSites {
+  readonly entering: FtraceOps['filter'];
+  readonly leaving: FtraceOps['filter'];
+}
+
 /** Gives a (maybe registered) ops another filter and keeps the index in step. */
-export function assignFilter(txn: Txn, ops: FtraceOps, filter: FtraceOps['filter']): FtraceOps {
+export function assignFilter(
+  txn: Txn,
+  ops: FtraceOps,
+  filter: FtraceOps['filter'],
+  { entering, leaving }: MovingSites,
+): FtraceOps {
   const changed = txn.setOp({ ...ops, filter });
   if (ops.position !== undefined) {
-    for (const site of ops.filter) if (!filter.has(site)) unindexSite(txn, site, ops.id);
-    for (const site of filter) if (!ops.filter.has(site)) indexSite(txn, site, changed);
+    for (const site of leaving) unindexSite(txn, site, ops.id);
+    for (const site of entering) indexSite(txn, site, changed);
   }
   return changed;
 }

@@ -19,7 +19,7 @@ import { updateTraceFunction } from './callers.ts';
 import { checkAlone } from './changes-stack.ts';
 import { cleanupDirectAfterIpmodify, prepareDirectForIpmodify, updateIpmodify } from './ipmodify.ts';
 import { disableCalls, modifyAllCode } from './modify-code.ts';
-import { addToList, assignFilter, hasFlag, isEnabled, removeFromList } from './ops-list.ts';
+import { addToList, assignFilter, hasFlag, isEnabled, type MovingSites, removeFromList } from './ops-list.ts';
 import { type Sites, updateRecords } from './records.ts';
 import { installTrampoline } from './trampoline.ts';
 
@@ -155,15 +155,26 @@ export function* unregisterSteps(txn: Txn, id: string): Steps<Fault | undefined>
 
 /** ftrace_hash_move and ftrace_ops_update_code: another filter for an ops that may be registered. */
 export function moveFilter(txn: Txn, id: string, filter: FtraceOps['filter']): Fault | undefined {
+  const { filter: before } = txn.op(id);
+  const entering = filter.filter((site) => !before.has(site));
+  const leaving = before.filter((site) => !filter.has(site));
+  return moveSites(txn, id, filter, { entering, leaving });
+}
+
+/** Step by step, whatever the filter has besides those that move. */
+function moveSites(
+  txn: Txn,
+  id: string,
+  filter: FtraceOps['filter'],
+  { entering, leaving }: MovingSites,
+): Fault | undefined {
   const before = txn.op(id);
-  const entering = filter.filter((site) => !before.filter.has(site));
   const shared = isEnabled(before) && entering.size > 0 ? checkAlone(txn, before, entering) : undefined;
   if (shared !== undefined) return shared;
   const fault = updateIpmodify(txn, before, explicit(before.filter), explicit(filter));
   if (fault !== undefined) return fault;
-  const leaving = before.filter.filter((site) => !filter.has(site));
   straight(updateRecords(txn, before, leaving, false));
-  const after = assignFilter(txn, txn.op(id), filter);
+  const after = assignFilter(txn, txn.op(id), filter, { entering, leaving });
   straight(updateRecords(txn, after, entering, true));
   if (!isEnabled(after)) return undefined;
   txn.modifying = { id, oldFilter: before.filter };
@@ -180,13 +191,18 @@ export function setFilterIp(txn: Txn, id: string, ip: number, change: 'add' | 'r
   if (site === undefined)
     return refuse(FTRACE_NOT_A_SITE, { detail: `${txn.place(ip)} is not an ftrace site.`, place: txn.place(ip) });
   const { filter } = txn.op(id);
-  if (change === 'add') return moveFilter(txn, id, filter.add(site));
+  const moving = ImmutableSet([site]);
+  const nobody = ImmutableSet<number>();
+  if (change === 'add') {
+    const entering = filter.has(site) ? nobody : moving;
+    return moveSites(txn, id, filter.add(site), { entering, leaving: nobody });
+  }
   if (!filter.has(site))
     return refuse(FTRACE_FILTER_ABSENT, {
       detail: `${txn.place(site)} is not in the filter of ${id}.`,
       place: txn.place(site),
     });
-  return moveFilter(txn, id, filter.delete(site));
+  return moveSites(txn, id, filter.delete(site), { entering: nobody, leaving: moving });
 }
 
 /** ftrace_enable_sysctl, switching off: all sites become NOPs, direct calls and kprobes included, and whoever was attached stays attached. */
