@@ -29,10 +29,7 @@ const isSteps = <T extends object | undefined>(work: MaybeSteps<T>): work is Ste
 /** Items between two steps: some tenths of a millisecond. */
 const ITEMS = 256;
 
-/** So few are done before there is a reason to rest. */
-const FEW = 16;
-
-/** Visits all, with a step now and then and, of more than a few, one at the end. */
+/** Visits all, with a step now and then and, of more than one, one at the end. */
 export function* visitAll<T>(
   items: Iterable<T>,
   total: number,
@@ -45,7 +42,7 @@ export function* visitAll<T>(
     done += 1;
     if (done % ITEMS === 0) yield { what, done, total };
   }
-  if (done > FEW && done % ITEMS !== 0) yield { what, done, total };
+  if (done > 1 && done % ITEMS !== 0) yield { what, done, total };
 }
 
 /** Does it all at once. */
