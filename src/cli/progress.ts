@@ -1,4 +1,5 @@
 import type { Context } from './context.ts';
+import { statusLine } from './status-line.ts';
 
 /**
  * Shows on a terminal how far the service is with a command that takes long: this one, or another that holds text_mutex and is waited for. What is
@@ -16,19 +17,16 @@ export async function withProgress<T>(context: Context, work: () => Promise<T>):
   }
 }
 
-const REWRITE = '\r\x1b[K';
-
 async function follow({ client, io }: Context, signal: AbortSignal): Promise<void> {
   const events = await client.events({ types: ['progress'], signal });
   if (!events.ok) return;
-  let isShown = false;
+  const line = statusLine(io.err);
   try {
     for await (const { data } of events.value) {
       if (signal.aborted) break;
-      io.err(`${REWRITE}${data['client']}: ${data['command']}, ${data['what']}, ${data['done']} of ${data['total']}`);
-      isShown = true;
+      line.show(`${data['client']}: ${data['command']}, ${data['what']}, ${data['done']} of ${data['total']}`);
     }
   } finally {
-    if (isShown) io.err(REWRITE);
+    line.clear();
   }
 }

@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import closeWithGrace from 'close-with-grace';
 import type { ExitCode, Io } from './io.ts';
+import { statusLine } from './status-line.ts';
 import { UsageError } from './usage.ts';
 
 type Server = typeof import('../server/index.ts');
@@ -59,17 +60,16 @@ function readLogLevel(server: Server, text: string | undefined) {
 
 /** One line that is rewritten on a terminal; on anything else one line for each step. */
 function progressPrinter(io: Io, isTerminal: boolean) {
+  const line = statusLine(io.out);
   let step = '';
   return {
     show(progress: { readonly step: string; readonly done: number; readonly total: number }): void {
       const text = `loading: ${progress.step} ${progress.done}/${progress.total}`;
-      if (isTerminal) io.out(`\r\x1b[K${text}`);
+      if (isTerminal) line.show(text);
       else if (progress.step !== step) io.out(`${text}\n`);
       step = progress.step;
     },
-    clear(): void {
-      if (isTerminal && step !== '') io.out('\r\x1b[K');
-    },
+    clear: line.clear,
   };
 }
 

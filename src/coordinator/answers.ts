@@ -33,20 +33,20 @@ const SITE_BYTES = 5;
 export type HexText = (at: number, length: number) => string;
 
 export const hexText =
-  (text: ReadableText): HexText =>
+  (text: Pick<ReadableText, 'bytes'>): HexText =>
   (at, length) =>
     toHex(text.bytes(at, length));
 
 /** Text that nobody has patched. */
-const originalText =
-  (view: Txn): HexText =>
-  (at, length) =>
-    toHex(originalBytes(view, at, length));
+const originalText = (view: Txn): HexText => hexText({ bytes: (at, length) => originalBytes(view, at, length) });
+
+/** Bytes of text that a site here may have. */
+export const siteBytes = (text: ReadableText, at: number): number => (text.contains(at, SITE_BYTES) ? SITE_BYTES : 1);
 
 /** These sites as they are now, for an answer that is made when they have changed. */
 export function keptText(text: ReadableText, sites: readonly number[]): HexText {
   const kept = new Map<number, string>();
-  for (const at of sites) kept.set(at, toHex(text.bytes(at, text.contains(at, SITE_BYTES) ? SITE_BYTES : 1)));
+  for (const at of sites) kept.set(at, toHex(text.bytes(at, siteBytes(text, at))));
   return (at, length) => kept.get(at)?.slice(0, 2 * length) ?? toHex(text.bytes(at, length));
 }
 

@@ -14,7 +14,16 @@ import {
   refuse,
 } from '../registry/index.ts';
 import { announcePokes, PLACES_IN_EVENT } from './announce-pokes.ts';
-import { areShown, costAnswer, type HexText, keptText, shownSites, siteAnswers, wireAddress } from './answers.ts';
+import {
+  areShown,
+  costAnswer,
+  type HexText,
+  keptText,
+  shownSites,
+  siteAnswers,
+  siteBytes,
+  wireAddress,
+} from './answers.ts';
 import { attachmentAnswer } from './attachment-answer.ts';
 import type { Command, CommandTurn } from './command.ts';
 import { type Cost, granted, type Kernel } from './kernel.ts';
@@ -196,7 +205,7 @@ export function own(kernel: Kernel, caller: Caller, id: string): Result<Attachme
 function restoredSites(kernel: Kernel, sites: readonly number[]): readonly string[] {
   const view = kernel.view();
   const isPristine = (at: number): boolean => {
-    const original = originalBytes(view, at, kernel.text.contains(at, 5) ? 5 : 1);
+    const original = originalBytes(view, at, siteBytes(kernel.text, at));
     const isCode = kernel.world.pristine.contains(at, 1) || original[0] !== INT3_INSN_OPCODE;
     return isCode && kernel.text.equals(at, original);
   };

@@ -6,6 +6,8 @@ import {
   choosePrograms,
   countingMaps,
   type FunctionTypes,
+  isOfProbes,
+  isPlacedLater,
   type LinkedProgram,
   loadBpfObject,
   MAP_CPUS,
@@ -98,18 +100,15 @@ const mapRequest = ({
 const MAP_NAME_MAX = 15;
 const PROGRAM_NAME_MAX = 64;
 
-/** BPF_PROG_TYPE_KPROBE: what runs with registers for its context, wherever. */
-const KPROBE = /^k(?:ret)?(?:probe|syscall)|^uprobe$/;
-
 function programType({ type }: LinkedProgram): BpfProgramType | undefined {
-  const wanted = KPROBE.test(type) ? 'kprobe' : type;
+  const wanted = isOfProbes(type) ? 'kprobe' : type;
   return BPF_PROGRAM_TYPES.find((known) => known === wanted);
 }
 
 /** The function or tracepoint that a program is bound to; of the others the attachment says where. `wanted` is instead of what the section says. */
 function attachTo({ type, target }: LinkedProgram, wanted: string | undefined): string | undefined {
   if (wanted !== undefined) return wanted;
-  if (target === undefined || KPROBE.test(type) || /^(?:raw_)?tracepoint$/.test(type)) return undefined;
+  if (target === undefined || isPlacedLater(type)) return undefined;
   return type === 'lsm' ? `bpf_lsm_${target}` : target;
 }
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { seededPrng } from '../../src/base/index.ts';
 import { assembleBpf, jitBpf, prepareRawBpf } from '../../src/jit/index.ts';
-import { interpreted, jitedForSimulation, prepared, simulated, value } from '../jit/support/three-ways.ts';
+import { interpreted, jitedForSimulation, prepared, simulated } from '../jit/support/three-ways.ts';
 import { PROGRAMS_AT } from '../support/native/area.ts';
 import {
   HAS_NATIVE_CPU,
@@ -16,6 +16,7 @@ import {
   nativeHelper,
   startNativeCpu,
 } from '../support/native/native-cpu.ts';
+import { value } from '../support/results.ts';
 import { BPF_VECTORS, type BpfVector } from './bpf-vectors.ts';
 
 const POSITIVE = BPF_VECTORS.filter((vector) => vector.result !== undefined);

@@ -1,19 +1,16 @@
 /** Maps across a restart: from the records of the journal alone, and from a snapshot. */
+
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Result, seededPrng, systemClock } from '../../src/base/index.ts';
+import { seededPrng, systemClock } from '../../src/base/index.ts';
 import { type Coordinator, type MapRecords, openDurable } from '../../src/coordinator/index.ts';
 import { MemoryStore } from '../../src/journal/index.ts';
 import { COUNT_AND_SEND } from '../support/bpf-code.ts';
 import { caller } from '../support/coordinators.ts';
 import { builtinImage } from '../support/images.ts';
+import { value } from '../support/results.ts';
 
 const ME = caller();
-
-function value<T>(result: Result<T>): T {
-  if (!result.ok) assert.fail(JSON.stringify(result.fault));
-  return result.value;
-}
 
 async function open(store: MemoryStore): Promise<Coordinator> {
   const image = await builtinImage();

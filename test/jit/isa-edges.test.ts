@@ -8,7 +8,8 @@ import { kernelAddress, seededPrng } from '../../src/base/index.ts';
 import { assembleBpf, jitBpf, type PreparedBpf, prepareRawBpf } from '../../src/jit/index.ts';
 import { PROGRAMS_AT } from '../support/native/area.ts';
 import { HAS_NATIVE_CPU, NATIVE_JIT_CPU, type NativeCpu, startNativeCpu } from '../support/native/native-cpu.ts';
-import { interpreted, jitedForSimulation, SIMULATED_CPU, simulated, value } from './support/three-ways.ts';
+import { value } from '../support/results.ts';
+import { interpreted, jitedForSimulation, SIMULATED_CPU, simulated } from './support/three-ways.ts';
 
 const EDGES = [
   0n,

@@ -17,7 +17,8 @@ import {
 import { JIT_RECORDING, type RecordedMachine, type RecordedProgram } from '../conformance/bpf-vectors.ts';
 import { PROGRAMS_AT } from '../support/native/area.ts';
 import { HAS_NATIVE_CPU, NATIVE_JIT_CPU, type NativeCpu, startNativeCpu } from '../support/native/native-cpu.ts';
-import { HELPERS, jitedForSimulation, MAX_INSTRUCTIONS, MEMORY_AT, simulated, value } from './support/three-ways.ts';
+import { value } from '../support/results.ts';
+import { HELPERS, jitedForSimulation, MAX_INSTRUCTIONS, MEMORY_AT, simulated } from './support/three-ways.ts';
 
 /** Where `_text` was; the recording kernel ran with nokaslr. */
 const BASE = kernelAddress(0xffff_ffff_8100_0000n);

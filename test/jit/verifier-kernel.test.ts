@@ -1,7 +1,7 @@
 /** The verifier with the types of a real kernel: what each type of program reads and writes of its context, of maps and of the running task. */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import { BTF_KIND, type KernelImage, kernelBtf, typeNamed } from '../../src/image/index.ts';
+import { type KernelImage, kernelBtf } from '../../src/image/index.ts';
 import { disassembleBpf, rewriteVerified, verifyBpf } from '../../src/jit/index.ts';
 import { mayProgramsSleep } from '../../src/registry/bpf/attach-target.ts';
 import { traceSignature } from '../../src/registry/tracepoint/signature.ts';
@@ -17,7 +17,7 @@ let image: KernelImage;
 function optionsOf(type: NonNullable<VerifyOptions['type']>, name?: string): VerifyOptions {
   const btf = kernelBtf(image);
   assert.ok(btf);
-  const common = { type, btf: btf.types, struct: (tag: string) => typeNamed(btf, BTF_KIND.STRUCT, tag) };
+  const common = { type, btf: btf.types };
   if (name === undefined) return common;
   if (type === 'tp_btf') {
     const signature = traceSignature(image, name);

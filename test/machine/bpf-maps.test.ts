@@ -1,18 +1,15 @@
 /** Goal: programs with maps run on functions of the recorded kernels, their helpers being the kernel's own functions. */
+
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Result, seededPrng, systemClock } from '../../src/base/index.ts';
+import { seededPrng, systemClock } from '../../src/base/index.ts';
 import { CPU_COUNT, createCoordinator } from '../../src/coordinator/index.ts';
 import { MAP_CPUS } from '../../src/jit/index.ts';
 import { COUNT_AND_SEND, call, EXIT, jumpIfZero, mapAt, mov, movImm, program } from '../support/bpf-code.ts';
 import { caller } from '../support/coordinators.ts';
 import { kernelImage } from '../support/images.ts';
 import { RECORDED_6_1, RECORDED_6_12, realKernel } from '../support/kernels.ts';
-
-function value<T>(result: Result<T>): T {
-  if (!result.ok) assert.fail(JSON.stringify(result.fault));
-  return result.value;
-}
+import { value } from '../support/results.ts';
 
 /** A state that a socket of zeroes can go to. */
 const TCP_FIN_WAIT1 = 4;

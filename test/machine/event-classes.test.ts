@@ -1,18 +1,15 @@
 /** Goal: programs at events that share a class get the record of the class, and raw ones the arguments, from the functions that the class has for all its events. */
+
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type Result, seededPrng, systemClock } from '../../src/base/index.ts';
+import { seededPrng, systemClock } from '../../src/base/index.ts';
 import { type Coordinator, createCoordinator, type LoadProgramRequest } from '../../src/coordinator/index.ts';
 import type { KernelImage } from '../../src/image/index.ts';
 import { EXIT, insn, load64, mapValue, mov, movImm, program, store64 } from '../support/bpf-code.ts';
 import { caller } from '../support/coordinators.ts';
 import { kernelImage } from '../support/images.ts';
 import { RECORDED_6_1, RECORDED_6_12, realKernel } from '../support/kernels.ts';
-
-function value<T>(result: Result<T>): T {
-  if (!result.ok) assert.fail(JSON.stringify(result.fault));
-  return result.value;
-}
+import { value } from '../support/results.ts';
 
 const me = caller();
 const EVENTS = ['sched_wakeup', 'sched_wakeup_new', 'sched_waking'] as const;

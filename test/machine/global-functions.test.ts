@@ -1,16 +1,13 @@
 /** Goal: an object's global functions are taken by their types, run as compiled, and another program takes the place of one or traces it. */
+
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type Result, seededPrng, systemClock } from '../../src/base/index.ts';
+import { seededPrng, systemClock } from '../../src/base/index.ts';
 import { type Coordinator, createCoordinator } from '../../src/coordinator/index.ts';
 import { objectBytes } from '../support/bpf-objects.ts';
 import { caller } from '../support/coordinators.ts';
 import { builtinImage } from '../support/images.ts';
-
-function value<T>(result: Result<T>): T {
-  if (!result.ok) assert.fail(JSON.stringify(result.fault));
-  return result.value;
-}
+import { value } from '../support/results.ts';
 
 const me = caller();
 const KEY = '00000000';

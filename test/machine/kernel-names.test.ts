@@ -1,7 +1,8 @@
 /** Goal: variables of the kernel that an object declares with their types are read where each CPU has its own, by the kernel's own helpers and types. */
+
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type Result, seededPrng, systemClock } from '../../src/base/index.ts';
+import { seededPrng, systemClock } from '../../src/base/index.ts';
 import { type Coordinator, createCoordinator } from '../../src/coordinator/index.ts';
 import { BTF_KIND, type KernelImage, kernelBtf, typeNamed } from '../../src/image/index.ts';
 import { EXIT, insn, movImm, program } from '../support/bpf-code.ts';
@@ -9,11 +10,7 @@ import { objectBytes } from '../support/bpf-objects.ts';
 import { caller } from '../support/coordinators.ts';
 import { builtinImage, kernelImage } from '../support/images.ts';
 import { RECORDED_6_1, RECORDED_6_12, realKernel } from '../support/kernels.ts';
-
-function value<T>(result: Result<T>): T {
-  if (!result.ok) assert.fail(JSON.stringify(result.fault));
-  return result.value;
-}
+import { value } from '../support/results.ts';
 
 const me = caller();
 const CPU = 1;
@@ -65,11 +62,11 @@ for (const { name, skip, image: load, hasOffset } of KERNELS)
     it('are compared by type, and are not to be had without a helper', async () => {
       const btf = kernelBtf(image);
       assert.ok(btf !== undefined);
-      const variable = typeNamed(btf, BTF_KIND.VAR, 'bpf_prog_active') ?? 0;
+      const variable = typeNamed(btf.types, BTF_KIND.VAR, 'bpf_prog_active') ?? 0;
       const read = await loadCode(program(named(1, variable), insn(0x61, 0, 1, 0), EXIT));
       assert.ok(!read.ok);
       assert.match(read.fault.detail, /^R1 is ptr_(?:int)? access percpu memory: off=0\.$/);
-      const task = typeNamed(btf, BTF_KIND.STRUCT, 'task_struct') ?? 0;
+      const task = typeNamed(btf.types, BTF_KIND.STRUCT, 'task_struct') ?? 0;
       const refusals: readonly (readonly [string, string, RegExp])[] = [
         [named(1, btf.count), 'ENOENT', /^ldimm64 insn specifies invalid btf_id \d+\./i],
         [named(1, task), 'EINVAL', /^pseudo btf_id \d+ in ldimm64 isn't KIND_VAR or KIND_FUNC/i],
@@ -85,7 +82,7 @@ for (const { name, skip, image: load, hasOffset } of KERNELS)
 
     it('a function is its address, and nothing to read', async () => {
       const btf = kernelBtf(image);
-      const id = btf && typeNamed(btf, BTF_KIND.FUNC, 'tcp_set_state');
+      const id = btf && typeNamed(btf.types, BTF_KIND.FUNC, 'tcp_set_state');
       const loaded = value(await loadCode(program(named(0, id ?? 0), EXIT)));
       const { listing } = value(kernel.programListing(me, loaded.id, 'xlated'));
       const [symbol] = image.symbols.byName('tcp_set_state');

@@ -1,7 +1,8 @@
 /** Goal: programs change values under their locks by the kernel's own code, and leave no trace of the lock to anybody. */
+
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Result, seededPrng, systemClock } from '../../src/base/index.ts';
+import { seededPrng, systemClock } from '../../src/base/index.ts';
 import { createCoordinator } from '../../src/coordinator/index.ts';
 import { AddressSpace, Cpu, PAGE_SIZE } from '../../src/cpu/index.ts';
 import { STUB_CODE } from '../../src/jit/index.ts';
@@ -9,11 +10,7 @@ import { objectBytes } from '../support/bpf-objects.ts';
 import { caller } from '../support/coordinators.ts';
 import { builtinImage, kernelImage } from '../support/images.ts';
 import { RECORDED_6_1, RECORDED_6_12, realKernel } from '../support/kernels.ts';
-
-function value<T>(result: Result<T>): T {
-  if (!result.ok) assert.fail(JSON.stringify(result.fault));
-  return result.value;
-}
+import { value } from '../support/results.ts';
 
 const me = caller();
 const LOCKED = 4;

@@ -1,7 +1,8 @@
 /** Goal: helpers that the kernel's own code can answer on the simulated machine are answered by it, and only programs that may call them do. */
+
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type Result, seededPrng, systemClock } from '../../src/base/index.ts';
+import { seededPrng, systemClock } from '../../src/base/index.ts';
 import { type Coordinator, createCoordinator, type LoadProgramRequest } from '../../src/coordinator/index.ts';
 import type { KernelImage } from '../../src/image/index.ts';
 import {
@@ -19,11 +20,7 @@ import {
 import { caller } from '../support/coordinators.ts';
 import { kernelImage } from '../support/images.ts';
 import { RECORDED_6_1, RECORDED_6_12, realKernel } from '../support/kernels.ts';
-
-function value<T>(result: Result<T>): T {
-  if (!result.ok) assert.fail(JSON.stringify(result.fault));
-  return result.value;
-}
+import { value } from '../support/results.ts';
 
 const me = caller();
 const CPU = 1;

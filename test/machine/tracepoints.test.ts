@@ -1,7 +1,8 @@
 /** Goal: programs at a tracepoint run when text comes by it: raw ones with its arguments, those of an event with the record that the kernel's own code writes. */
+
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type Result, seededPrng, systemClock } from '../../src/base/index.ts';
+import { seededPrng, systemClock } from '../../src/base/index.ts';
 import {
   type CallAnswer,
   type Coordinator,
@@ -13,6 +14,7 @@ import { call, EXIT, insn, load64, mapValue, mov, movImm, program, store64 } fro
 import { caller } from '../support/coordinators.ts';
 import { builtinImage, kernelImage } from '../support/images.ts';
 import { RECORDED_6_1, RECORDED_6_12, realKernel } from '../support/kernels.ts';
+import { value } from '../support/results.ts';
 
 const NAME = 'inet_sock_set_state';
 const FUNCTION = 'tcp_set_state';
@@ -33,11 +35,6 @@ const sees = (...reads: readonly string[]): string =>
   );
 
 const RAW = sees(load64(2, 6, 0), load64(2, 6, 8), load64(2, 6, 16));
-
-function value<T>(result: Result<T>): T {
-  if (!result.ok) assert.fail(JSON.stringify(result.fault));
-  return result.value;
-}
 
 const me = caller();
 

@@ -1,5 +1,6 @@
 /** Functions that tracepoints call for BPF: of a class of events, which is not to be told by the name of an event. */
 import { toOffset } from '../../base/index.ts';
+import { type ByteView, byteView } from '../byte-view.ts';
 import type { RawKernel } from '../raw-kernel.ts';
 import { entriesOf, tableBetween } from './table-bytes.ts';
 
@@ -12,10 +13,15 @@ const CALL_TP = 24;
 /** struct trace_event_class: system, probe, perf_probe. */
 const CLASS_PERF_PROBE = 16;
 
-const offsetAt = (kernel: RawKernel, bytes: Uint8Array, at: number): number | undefined => {
-  const pointer = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(at, true);
-  return toOffset(kernel.base, pointer as typeof kernel.base);
-};
+/** Where a pointer leads to, counted from `_text`. */
+const offsetAt = (kernel: RawKernel, view: ByteView, at: number): number | undefined =>
+  toOffset(kernel.base, view.u64(at) as typeof kernel.base);
+
+/** So many bytes at a place that a table points to; undefined where the kernel has none. */
+function viewOf(kernel: RawKernel, at: number | undefined, length: number, table: string): ByteView | undefined {
+  const bytes = at === undefined ? undefined : kernel.read(at, length);
+  return bytes && byteView(bytes, table);
+}
 
 /** Pairs: a struct tracepoint, and the function that hands its arguments to raw programs. */
 export function readRawProbes(kernel: RawKernel): Uint32Array {
@@ -23,9 +29,8 @@ export function readRawProbes(kernel: RawKernel): Uint32Array {
   if (table === undefined) return new Uint32Array();
   const found: number[] = [];
   for (let i = 0; i < entriesOf(table, RAW_EVENT_SIZE); i++) {
-    const bytes = kernel.read(table.offset + i * RAW_EVENT_SIZE, RAW_EVENT_SIZE);
-    const tracepoint = bytes && offsetAt(kernel, bytes, 0);
-    const func = bytes && offsetAt(kernel, bytes, BPF_FUNC);
+    const tracepoint = offsetAt(kernel, table.view, i * RAW_EVENT_SIZE);
+    const func = offsetAt(kernel, table.view, i * RAW_EVENT_SIZE + BPF_FUNC);
     if (tracepoint !== undefined && func !== undefined) found.push(tracepoint, func);
   }
   return Uint32Array.from(found);
@@ -37,13 +42,12 @@ export function readTraceEvents(kernel: RawKernel): Uint32Array {
   if (table === undefined) return new Uint32Array();
   const found: number[] = [];
   for (let i = 0; i < entriesOf(table, 8); i++) {
-    const pointer = kernel.read(table.offset + i * 8, 8);
-    const event = pointer && offsetAt(kernel, pointer, 0);
-    const call = event === undefined ? undefined : kernel.read(event, CALL_TP + 8);
+    const event = offsetAt(kernel, table.view, i * 8);
+    const call = viewOf(kernel, event, CALL_TP + 8, '_ftrace_events');
     const traceClass = call && offsetAt(kernel, call, CALL_CLASS);
     // Of an event of a system call the name is in the tracepoint's place, and no tracepoint is there.
     const tracepoint = call && offsetAt(kernel, call, CALL_TP);
-    const probes = traceClass === undefined ? undefined : kernel.read(traceClass, CLASS_PERF_PROBE + 8);
+    const probes = viewOf(kernel, traceClass, CLASS_PERF_PROBE + 8, '_ftrace_events');
     const probe = probes && offsetAt(kernel, probes, CLASS_PERF_PROBE);
     if (event !== undefined && tracepoint !== undefined && probe !== undefined) found.push(tracepoint, event, probe);
   }

@@ -67,3 +67,9 @@ export function immediate64(code: BpfCode, slot: number): bigint {
   const low = BigInt((code.imm[slot] as number) >>> 0);
   return low | (BigInt((code.imm[slot + 1] as number) >>> 0) << 32n);
 }
+
+/** The same backwards: what its two slots have. */
+export const immediateHalves = (value: bigint): readonly [low: number, high: number] => [
+  Number(BigInt.asIntN(32, value)),
+  Number(BigInt.asIntN(32, value >> 32n)),
+];

@@ -1,7 +1,7 @@
 export * from './area.ts';
 export * from './jhash.ts';
 export * from './keyed-map.ts';
-export { checkMapSpec, isLru, isPerCpu } from './map-limits.ts';
+export { checkMapSpec, isLru, isPerCpu, whyNoLocks } from './map-limits.ts';
 export * from './map-shape.ts';
 export * from './map-spec.ts';
 export { type ProgArray, TAIL_CALL_LAYOUT } from './prog-array.ts';

@@ -96,16 +96,21 @@ function valueProblem(type: MapType, keySize: number, valueSize: number, isHash:
     : undefined;
 }
 
-/** map_check_btf (kernel/bpf/syscall.c): which maps have locks in their values. */
-function lockProblem({ type, valueSize, flags, spinLock }: MapSpec): Problem | undefined {
-  if (spinLock === undefined) return undefined;
-  if (spinLock % SPIN_LOCK_SIZE !== 0 || spinLock + SPIN_LOCK_SIZE > valueSize)
-    return ['EINVAL', `a value of ${valueSize} bytes has no struct bpf_spin_lock at offset ${spinLock}`];
+/** map_check_btf (kernel/bpf/syscall.c, 6.12): why values of a map have no locks. */
+export function whyNoLocks({ type, flags }: Pick<MapSpec, 'type' | 'flags'>): Problem | undefined {
   if ((flags & (F.BPF_F_RDONLY_PROG | F.BPF_F_WRONLY_PROG)) !== 0)
     return ['EACCES', 'values with struct bpf_spin_lock are for programs to read and to write'];
   return type === 'hash' || type === 'array'
     ? undefined
     : ['EOPNOTSUPP', `values of type ${type} have no struct bpf_spin_lock`];
+}
+
+function lockProblem(spec: MapSpec): Problem | undefined {
+  const { valueSize, spinLock } = spec;
+  if (spinLock === undefined) return undefined;
+  if (spinLock % SPIN_LOCK_SIZE !== 0 || spinLock + SPIN_LOCK_SIZE > valueSize)
+    return ['EINVAL', `a value of ${valueSize} bytes has no struct bpf_spin_lock at offset ${spinLock}`];
+  return whyNoLocks(spec);
 }
 
 /** What BPF_MAP_CREATE refuses whatever memory there is: EINVAL, E2BIG, ENOTSUPP, and EACCES and EOPNOTSUPP for locks, as Linux has them (rule `bpf.map.attributes`). */

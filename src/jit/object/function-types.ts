@@ -1,6 +1,7 @@
 /** What the verifier knows of functions by their types alone: btf_prepare_func_args, kernel/bpf/btf.c (6.12). */
 import { BTF_KIND, type BtfTypes, stripBtf } from '../../image/index.ts';
 import type { FunctionArg, FunctionTypes } from '../verify/index.ts';
+import { essentialName } from './core/index.ts';
 import type { LinkedFunction } from './debug-info.ts';
 import { isEnum, type ObjectBtf, resolveSize } from './object-btf.ts';
 import type { SectionType } from './section-names.ts';
@@ -89,7 +90,7 @@ function pointerArg({ types, program, index, type, tags }: Parameter): FunctionA
   if (tags.has('trusted')) {
     if (tags.has('nonnull')) return mixed;
     if (types.kind(bare) !== K.STRUCT) return invalid(`arg#${index} pointer type of trusted argument is no struct`);
-    return { kind: 'trusted', struct: types.name(bare).replace(/___.*$/, ''), mayBeNull: tags.has('nullable') };
+    return { kind: 'trusted', struct: essentialName(types.name(bare)), mayBeNull: tags.has('nullable') };
   }
   if (tags.has('nullable')) return mixed;
   const size = resolveSize(types, pointee);

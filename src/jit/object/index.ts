@@ -9,4 +9,4 @@ export {
   type ObjectProgram,
 } from './load-object.ts';
 export type { ObjectKernel } from './object-kernel.ts';
-export type { SectionMeaning, SectionType } from './section-names.ts';
+export { isOfProbes, isPlacedLater, type SectionMeaning, type SectionType } from './section-names.ts';

@@ -32,7 +32,7 @@ function functionSymbol(found: FoundExtern, context: SymbolContext): Extern {
   const { symbol, variable } = found;
   const { kernel, btf, index } = context;
   const name = essentialName(symbol.name);
-  const id = kernel.btf === undefined ? undefined : typeNamed(kernel.btf, BTF_KIND.FUNC, name);
+  const id = kernel.btf === undefined ? undefined : typeNamed(kernel.btf.types, BTF_KIND.FUNC, name);
   if (id === undefined) {
     if (!isWeak(symbol)) return refuseExtern(found, 'ESRCH', 'is not in this kernel');
     return { kind: 'missing-function', poison: POISON_CALL_KFUNC_BASE + index };
@@ -48,7 +48,7 @@ function functionSymbol(found: FoundExtern, context: SymbolContext): Extern {
 function typedVariable(found: FoundExtern, context: SymbolContext): Extern {
   const { symbol, variable } = found;
   const { kernel } = context;
-  const id = kernel.btf === undefined ? undefined : typeNamed(kernel.btf, BTF_KIND.VAR, symbol.name);
+  const id = kernel.btf === undefined ? undefined : typeNamed(kernel.btf.types, BTF_KIND.VAR, symbol.name);
   if (id === undefined) {
     if (isWeak(symbol)) return { kind: 'address', address: 0n };
     return refuseExtern(found, 'ESRCH', 'has a type, and is no variable of this kernel that has one');

@@ -11,6 +11,7 @@ import {
   BPF_PSEUDO_FUNC,
   BPF_PSEUDO_MAP_IDX,
   BPF_PSEUDO_MAP_IDX_VALUE,
+  immediateHalves,
 } from '../bpf/index.ts';
 import { CodeBytes } from './code-bytes.ts';
 import { CoreProblem, patchCore } from './core/index.ts';
@@ -132,9 +133,9 @@ function putExtern(code: CodeBytes, at: number, extern: Extern): void {
     code.setImm(at + 1, 0);
     return;
   }
-  const address = extern.kind === 'address' ? extern.address : 0n;
-  code.setImm(at, Number(BigInt.asIntN(32, address)));
-  code.setImm(at + 1, Number(BigInt.asIntN(32, address >> 32n)));
+  const [low, high] = immediateHalves(extern.kind === 'address' ? extern.address : 0n);
+  code.setImm(at, low);
+  code.setImm(at + 1, high);
 }
 
 /** As bpf_object__relocate_data does for a loader that makes the maps afterwards: maps are named by their places. */

@@ -1,15 +1,11 @@
 /** What the kernel takes of a map's types. Where it refuses the map with them, libbpf makes it without. */
 import { BTF_KIND, stripBtf } from '../../image/index.ts';
-import { MAP_FLAGS, type MapSpec } from '../maps/index.ts';
+import { MAP_FLAGS, type MapSpec, whyNoLocks } from '../maps/index.ts';
 import type { ObjectBtf } from './object-btf.ts';
 import { refuseBy } from './object-fault.ts';
 import { spinLockOf } from './special-fields.ts';
 
 type Typed = Pick<MapSpec, 'type' | 'flags'>;
-
-/** map_check_btf (kernel/bpf/syscall.c, 6.12): values with a lock are for programs to read and to write, in two types of maps. */
-const takesLock = ({ type, flags }: Typed): boolean =>
-  (type === 'hash' || type === 'array') && (flags & (MAP_FLAGS.BPF_F_RDONLY_PROG | MAP_FLAGS.BPF_F_WRONLY_PROG)) === 0;
 
 /** The types of a map of `.maps`; 0: not given. */
 export function definedTypes(
@@ -22,7 +18,7 @@ export function definedTypes(
   // array_map_check_btf: the key is a number.
   if (map.type === 'array' && types.kind(stripBtf(types, keyType)) !== BTF_KIND.INT) return {};
   const spinLock = spinLockOf(types, [{ type: stripBtf(types, valueType), offset: 0 }]);
-  if (spinLock !== undefined && !takesLock(map)) return {};
+  if (spinLock !== undefined && whyNoLocks(map) !== undefined) return {};
   return { btf: { keyType, valueType }, ...(spinLock === undefined ? {} : { spinLock }) };
 }
 
@@ -39,6 +35,6 @@ export function sectionTypes(btf: ObjectBtf, map: Typed, section: string): Pick<
       { section, offset: spinLock },
       'what others see is mapped, and a lock may not be: make all variables here static or __hidden',
     );
-  if (spinLock !== undefined && !takesLock(map)) return {};
+  if (spinLock !== undefined && whyNoLocks(map) !== undefined) return {};
   return { btf: { keyType: 0, valueType: described.id }, ...(spinLock === undefined ? {} : { spinLock }) };
 }

@@ -68,8 +68,14 @@ const ELSEWHERE: ReadonlySet<string> = new Set(
    struct_ops.s sk_lookup netfilter`.split(/\s+/),
 );
 
-/** Types that are loaded without the place that they are for. */
-const MANUAL = /^k(?:ret)?(?:probe|syscall)|^uprobe$|^(?:raw_)?tracepoint$/;
+const REGISTERS = /^k(?:ret)?(?:probe|syscall)|^uprobe$/;
+
+/** BPF_PROG_TYPE_KPROBE: what runs with registers for its context, wherever. */
+export const isOfProbes = (type: SectionType): boolean => REGISTERS.test(type);
+
+/** Types that are loaded without the place that they are for: the attachment says where. */
+export const isPlacedLater = (type: SectionType): boolean =>
+  isOfProbes(type) || type === 'tracepoint' || type === 'raw_tracepoint';
 
 /**
  * What a section's name means; `elsewhere` when libbpf knows it and nothing of that type runs here, undefined when it does not know it. A leading
@@ -84,7 +90,7 @@ export function meaningOf(section: string): SectionMeaning | 'elsewhere' | undef
   const target = slash < 0 ? undefined : name.slice(slash + 1);
   // A slash with nothing behind it: the program is for no function that BTF has, or is attached by hand (`kprobe.multi/`).
   if (target === '') {
-    if (!MANUAL.test(definition.type)) return undefined;
+    if (!isPlacedLater(definition.type)) return undefined;
     return { type: definition.type, target: undefined, isSleepable: false };
   }
   return { type: definition.type, target, isSleepable: definition.isSleepable === true };

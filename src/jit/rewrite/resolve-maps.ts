@@ -1,5 +1,5 @@
 import { err, type Fault, ok, type Result } from '../../base/index.ts';
-import { type BpfCode, insnNamed, insnTable } from '../bpf/index.ts';
+import { type BpfCode, immediateHalves, insnNamed, insnTable } from '../bpf/index.ts';
 import { MAP_VALUES_AT, type MapSpec } from '../maps/index.ts';
 
 /** A map as instructions are made to name it. */
@@ -36,16 +36,21 @@ export function resolveMaps(code: BpfCode, maps: readonly MapReference[]): Resul
     if (NAMES_MAP[code.insn[slot] as number] === 0) continue;
     const address = addressOf(code, slot, maps);
     if (!address.ok) return address;
-    out ??= copyOf(code);
-    out.insn[slot] = NUMBER.index;
-    out.src[slot] = 0;
-    out.imm[slot] = Number(BigInt.asIntN(32, address.value));
-    out.imm[slot + 1] = Number(BigInt.asIntN(32, address.value >> 32n));
+    out ??= copyOfCode(code);
+    putNumber(out, slot, address.value);
   }
   return ok(out ?? code);
 }
 
-const copyOf = (code: BpfCode): BpfCode => ({
+/** A 64-bit immediate that named something becomes this number. */
+export function putNumber({ insn, src, imm }: BpfCode, slot: number, value: bigint): void {
+  insn[slot] = NUMBER.index;
+  src[slot] = 0;
+  [imm[slot], imm[slot + 1]] = immediateHalves(value);
+}
+
+/** For {@link putNumber}: with columns of its own where that writes. */
+export const copyOfCode = (code: BpfCode): BpfCode => ({
   ...code,
   insn: code.insn.slice(),
   src: code.src.slice(),

@@ -14,23 +14,6 @@ const TAG_FLAGS: Readonly<Record<string, number>> = { user: MEM_USER, percpu: ME
 export const tagFlags = (btf: BtfTypes, pointee: number): number =>
   btf.kind(pointee) === K.TYPE_TAG ? (TAG_FLAGS[btf.name(pointee)] ?? 0) : 0;
 
-const STRUCTS = new WeakMap<BtfTypes, ReadonlyMap<string, number>>();
-
-function allStructs(btf: BtfTypes): ReadonlyMap<string, number> {
-  const found = new Map<string, number>();
-  // Behind the last type there is none, and a type is of some kind.
-  for (let id = 1; btf.kind(id) !== 0; id++)
-    if (btf.kind(id) === K.STRUCT && !found.has(btf.name(id))) found.set(btf.name(id), id);
-  return found;
-}
-
-/** The first struct of a name in the kernel's BTF. */
-export function structNamed(btf: BtfTypes, name: string): number | undefined {
-  const known = STRUCTS.get(btf) ?? allStructs(btf);
-  STRUCTS.set(btf, known);
-  return known.get(name);
-}
-
 interface Resolved {
   /** An array is its element's type, with `elements`. */
   readonly id: number;

@@ -1,5 +1,5 @@
 import type { Errno } from '../../base/index.ts';
-import type { BtfTypes } from '../../image/index.ts';
+import { BTF_KIND, type BtfTypes, typeNamed } from '../../image/index.ts';
 import { type BpfCode, calledFunction, type Insn, ISA } from '../bpf/index.ts';
 import { VerifierLog } from './log.ts';
 import { copyReg, NOT_INIT, type Reg, type RegDraft, UNKNOWN } from './reg.ts';
@@ -96,6 +96,11 @@ export class Env {
     const states: State[] = [];
     this.#explored.set(key, states);
     return states;
+  }
+
+  /** The struct of that name in the kernel's BTF. */
+  structNamed(name: string): number | undefined {
+    return this.btf && typeNamed(this.btf, BTF_KIND.STRUCT, name);
   }
 
   /** Whether a function is taken by its types where it is called (subprog_is_global). */

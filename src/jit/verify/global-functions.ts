@@ -2,7 +2,7 @@
  * Global functions of a program: callers take them by their types, and they are followed by themselves, once, for all arguments that match
  * (check_func_call, btf_check_func_arg_match, do_check_subprogs, kernel/bpf/verifier.c, 6.12).
  */
-import { hasStructAt, structNamed } from './btf-walk.ts';
+import { hasStructAt } from './btf-walk.ts';
 import { type Env, Rejected } from './env.ts';
 import { checkHelperMemory, checkOffset } from './helper-args.ts';
 import {
@@ -44,7 +44,7 @@ function checkTrustedArg(env: Env, regno: number, reg: Reg, arg: FunctionArg & {
   const flags = arg.mayBeNull ? reg.flags & ~MAYBE_NULL : reg.flags;
   if (reg.type !== 'ptr_' || !TRUSTED.has(flags))
     env.reject('EACCES', `R${regno} type=${typeOf(reg)} expected=ptr_, trusted_ptr_, rcu_ptr_`);
-  const wanted = btf === undefined ? undefined : structNamed(btf, arg.struct);
+  const wanted = env.structNamed(arg.struct);
   if (btf === undefined || wanted === undefined || !hasStructAt(env, btf, reg.btfId, reg.off, wanted))
     env.reject('EACCES', `R${regno} is of type ${env.btfName(reg.btfId)} but ${arg.struct} is expected`);
 }
@@ -107,7 +107,7 @@ function registerFor(env: Env, arg: FunctionArg): Reg {
     case 'trusted': {
       const reg = newReg('ptr_');
       reg.flags = PTR_TRUSTED | (arg.mayBeNull ? MAYBE_NULL : 0);
-      reg.btfId = env.btf === undefined ? 0 : (structNamed(env.btf, arg.struct) ?? 0);
+      reg.btfId = env.structNamed(arg.struct) ?? 0;
       reg.id = env.newId();
       return reg;
     }

@@ -98,7 +98,7 @@ const isUninit = (arg: ArgType): boolean => arg.includes('_UNINIT_') || arg === 
 /** A struct of the kernel, or one that begins with it. */
 function checkStruct(env: Env, regno: number, { prototype }: CallMeta): void {
   const reg = env.reg(regno);
-  const wanted = env.request.struct?.(prototype.struct ?? '');
+  const wanted = env.structNamed(prototype.struct ?? '');
   const { btf } = env;
   if (btf !== undefined && wanted !== undefined && hasStructAt(env, btf, reg.btfId, reg.off, wanted)) return;
   const is = env.btfName(reg.btfId);

@@ -112,7 +112,7 @@ function checkSpecial(env: Env, slot: number, { prototype, map, subprog }: CallM
       if (map !== undefined) pushCallback(env, slot, subprog, fillMapCallback(map));
       return;
     case FUNC.find_vma:
-      pushCallback(env, slot, subprog, fillVmaCallback(env.request.struct?.('vm_area_struct') ?? 0));
+      pushCallback(env, slot, subprog, fillVmaCallback(env.structNamed('vm_area_struct') ?? 0));
       return;
     case FUNC.loop: {
       if (isNull(env.reg(4))) markPrecise(env, 4);
@@ -171,13 +171,13 @@ function result(env: Env, slot: number, meta: CallMeta): RegDraft | undefined {
       return perCpuResult(env, meta);
     case 'RET_PTR_TO_PT_REGS': {
       const reg = newReg('ptr_');
-      reg.btfId = env.request.struct?.('pt_regs') ?? 0;
+      reg.btfId = env.structNamed('pt_regs') ?? 0;
       return reg;
     }
     case 'RET_PTR_TO_BTF_ID_TRUSTED': {
       const reg = newReg('ptr_');
       reg.flags = PTR_TRUSTED;
-      reg.btfId = env.request.struct?.('task_struct') ?? 0;
+      reg.btfId = env.structNamed('task_struct') ?? 0;
       return reg.btfId === 0 ? unknownScalar() : reg;
     }
   }

@@ -1,12 +1,12 @@
 /** Variables and functions of the kernel that instructions name by their BTF (BPF_PSEUDO_BTF_ID). */
 import { BTF_KIND, type BtfTypes, stripBtf } from '../../image/index.ts';
-import { type BpfCode, insnNamed, SECOND_SLOT } from '../bpf/index.ts';
+import { type BpfCode, insnNamed } from '../bpf/index.ts';
+import { copyOfCode, putNumber } from '../rewrite/resolve-maps.ts';
 import { isRecord, resolvedSize } from './btf-walk.ts';
 import type { Env } from './env.ts';
 import { MEM_PERCPU, MEM_RDONLY, newReg, type RegDraft } from './reg.ts';
 import type { VerifyRequest } from './request.ts';
 
-const NUMBER = insnNamed('lddw');
 const BTF_ID = insnNamed('lddw btf_id');
 
 /** check_pseudo_btf_id (kernel/bpf/verifier.c, 6.12), also where no path leads to. Modules have no types here. */
@@ -61,14 +61,10 @@ export function kernelNameReg({ btf, request }: Env, id: number): RegDraft {
 /** The code with addresses in place of what it names. */
 export function withKernelAddresses(code: BpfCode, kernelName: VerifyRequest['kernelName']): BpfCode {
   if (!code.insn.includes(BTF_ID.index)) return code;
-  const out: BpfCode = { ...code, insn: code.insn.slice(), src: code.src.slice(), imm: code.imm.slice() };
+  const out = copyOfCode(code);
   for (let slot = 0; slot < code.length; slot++) {
-    if (code.insn[slot] === SECOND_SLOT || code.insn[slot] !== BTF_ID.index) continue;
-    const address = kernelName?.(code.imm[slot] as number)?.address ?? 0n;
-    out.insn[slot] = NUMBER.index;
-    out.src[slot] = 0;
-    out.imm[slot] = Number(BigInt.asIntN(32, address));
-    out.imm[slot + 1] = Number(BigInt.asIntN(32, address >> 32n));
+    if (code.insn[slot] !== BTF_ID.index) continue;
+    putNumber(out, slot, kernelName?.(code.imm[slot] as number)?.address ?? 0n);
   }
   return out;
 }

@@ -1,6 +1,6 @@
 import { MAP_FLAGS, MAP_TYPE_NUMBERS } from '../maps/index.ts';
 import { type Bounds, S64_MIN, syncBounds } from './bounds.ts';
-import { structNamed, walkStruct } from './btf-walk.ts';
+import { walkStruct } from './btf-walk.ts';
 import { coerceToSize, coerceToSizeSigned } from './coerce.ts';
 import { ctxAccess } from './ctx-access.ts';
 import type { Env } from './env.ts';
@@ -282,7 +282,7 @@ function accessMapPointer(env: Env, access: Access, off: number): void {
   const { btf } = env;
   if (btf === undefined) env.reject('ENOTSUPP', 'map_ptr access not supported without CONFIG_DEBUG_INFO_BTF');
   const name = MAP_STRUCTS[type];
-  const struct = structNamed(btf, name);
+  const struct = env.structNamed(name);
   if (struct === undefined)
     env.reject('ENOTSUPP', `map_ptr access not supported for map type ${MAP_TYPE_NUMBERS[type]}`);
   if (off < 0) env.reject('EACCES', `R${regno} is ${name} invalid negative access: off=${off}`);

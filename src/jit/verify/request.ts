@@ -65,8 +65,6 @@ export interface VerifyRequest {
   readonly helper: (id: number) => HelperPrototype | undefined;
   /** Name of a helper that is not there, with `bpf_`. */
   readonly helperName?: (id: number) => string | undefined;
-  /** The struct of that name in the kernel's BTF. */
-  readonly struct?: (name: string) => number | undefined;
   /** The program may sleep (BPF_F_SLEEPABLE). */
   readonly isSleepable?: boolean;
   /** Whether the program's licence is compatible with the GPL; by default it is. */

@@ -17,8 +17,6 @@ export interface VerifyBytesRequest {
   readonly maps: readonly VerifierMap[];
   /** Variables and functions of the kernel that its instructions name, by their number in BTF. */
   readonly kernelNames?: ReadonlyMap<number, KernelName>;
-  /** Types that helpers take or answer, by name (`task_struct`): their numbers in BTF. */
-  readonly structs?: Readonly<Record<string, number>>;
   readonly isGpl?: boolean;
   readonly isSleepable?: boolean;
   readonly logLevel: 0 | 1 | 2;
@@ -49,19 +47,8 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
   if (!code.ok) return err({ ...code.fault, log: `${code.fault.detail}\n` });
   const functions = layOutBpf(code.value);
   if (!functions.ok) return err({ ...functions.fault, log: `${functions.fault.detail}\n` });
-  const {
-    type,
-    target,
-    functionTypes,
-    maps,
-    isGpl,
-    logLevel,
-    cpus,
-    maxInstructions,
-    kernelNames,
-    structs,
-    isSleepable,
-  } = request;
+  const { type, target, functionTypes, maps, isGpl, logLevel, cpus, maxInstructions, kernelNames, isSleepable } =
+    request;
   const kernelName = (id: number): KernelName | undefined => kernelNames?.get(id);
   const verified = verifyBpf({
     code: code.value,
@@ -70,7 +57,6 @@ export function verifyBytes(request: VerifyBytesRequest, btf: BtfTypes | undefin
     map: (source, number) =>
       source === BPF_PSEUDO_MAP_IDX || source === BPF_PSEUDO_MAP_IDX_VALUE ? maps[number] : undefined,
     kernelName,
-    struct: (name) => structs?.[name],
     helper: (id) => HELPER_PROTOTYPES.get(id),
     helperName,
     logLevel,

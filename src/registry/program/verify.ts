@@ -1,6 +1,8 @@
 import { err, fromHex, ok, type Result } from '../../base/index.ts';
-import { BTF_KIND, type BtfTypes, kernelBtf, perCpuVariables, typeNamed } from '../../image/index.ts';
+import { type BtfTypes, kernelBtf, perCpuVariables } from '../../image/index.ts';
 import {
+  BPF_LD_IMM64,
+  BPF_PSEUDO_BTF_ID,
   type FunctionTypes,
   type KernelName,
   type MapSpec,
@@ -31,8 +33,6 @@ export interface VerificationJob {
   readonly maps: readonly MapSpec[];
   /** Variables and functions of the kernel that its instructions name, by their number in BTF. */
   readonly kernelNames?: ReadonlyMap<number, KernelName>;
-  /** Structs that helpers take or answer, by name. */
-  readonly structs?: Readonly<Record<string, number>>;
   /** Whether its licence is compatible with the GPL; bytecode has none and is taken for such. */
   readonly isGpl?: boolean;
   readonly isSleepable?: boolean;
@@ -59,9 +59,6 @@ function programTarget(state: Pick<KernelState, 'bpfProgs'>, name: string): Veri
   return func === undefined ? undefined : { name: func.name, words: func.args.length };
 }
 
-const BPF_LD_IMM64 = 0x18;
-const BPF_PSEUDO_BTF_ID = 3;
-
 /** What instructions name of the kernel by its BTF, with its address (kallsyms_lookup_name); bytes that are no instructions name nothing. */
 function kernelNames({ image }: World, bytecode: string): ReadonlyMap<number, KernelName> {
   const names = new Map<number, KernelName>();
@@ -78,15 +75,6 @@ function kernelNames({ image }: World, bytecode: string): ReadonlyMap<number, Ke
     at += 8;
   }
   return names;
-}
-
-/** Structs that prototypes of helpers name. */
-const HELPER_STRUCTS = ['task_struct', 'path', 'pt_regs', 'vm_area_struct'] as const;
-
-function helperStructs({ image }: World): Readonly<Record<string, number>> {
-  const btf = kernelBtf(image);
-  const ids = HELPER_STRUCTS.map((name) => [name, btf && typeNamed(btf, BTF_KIND.STRUCT, name)] as const);
-  return Object.fromEntries(ids.flatMap(([name, id]) => (id === undefined ? [] : [[name, id]])));
 }
 
 /** What to ask of a program that is loaded; undefined for one that may do anything, since it never runs in the kernel. */
@@ -141,7 +129,6 @@ function jobFor(
     type,
     maps,
     kernelNames: kernelNames(world, bytecode),
-    structs: helperStructs(world),
     ...(target === undefined ? {} : { target }),
     ...(functions === undefined ? {} : { functionTypes: functions.map(typesOf) }),
     ...(isSleepable === undefined ? {} : { isSleepable }),

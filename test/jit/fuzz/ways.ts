@@ -12,7 +12,7 @@ import {
 } from '../../../src/jit/index.ts';
 import { IDENTITY, IDENTITY_HELPER, type NativeRun, PROGRAMS_AT } from '../../support/native/area.ts';
 import { NATIVE_JIT_CPU } from '../../support/native/native-cpu.ts';
-import { value } from '../support/three-ways.ts';
+import { value } from '../../support/results.ts';
 import { TAIL_CALL_HELPER } from './program-items.ts';
 import { ARRAY_AT, bytecodeOf, type Family } from './random-program.ts';
 

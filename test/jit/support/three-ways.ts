@@ -1,6 +1,6 @@
 /** One program in the interpreter, as machine code on a simulated CPU, and as machine code on the real one. */
-import assert from 'node:assert/strict';
-import { kernelAddress, type Prng, type Result } from '../../../src/base/index.ts';
+
+import { kernelAddress, type Prng } from '../../../src/base/index.ts';
 import {
   type BpfJitCpu,
   type BpfOutcome,
@@ -17,6 +17,7 @@ import {
   runJited,
 } from '../../../src/jit/index.ts';
 import { IDENTITY_HELPER } from '../../support/native/area.ts';
+import { value } from '../../support/results.ts';
 
 const BASE = kernelAddress(0xffff_ffff_8100_0000n);
 /** Where the program's memory is when it is simulated. */
@@ -37,11 +38,6 @@ export const SIMULATED_CPU: BpfJitCpu = {
   ibt: true,
   indirectJump: { kind: 'plain', hasInt3: true },
 };
-
-export function value<T>(result: Result<T>): T {
-  if (!result.ok) assert.fail(JSON.stringify(result.fault));
-  return result.value;
-}
 
 export const prepared = (hex: string): PreparedBpf => value(prepareRawBpf(Buffer.from(hex, 'hex')));
 

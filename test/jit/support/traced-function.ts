@@ -30,7 +30,7 @@ import {
 } from '../../../src/jit/x86/registers.ts';
 import { type X86Emitter, x86Emitter } from '../../../src/jit/x86/x86-emitter.ts';
 import { NATIVE_JIT_CPU } from '../../support/native/native-cpu.ts';
-import { value } from './three-ways.ts';
+import { value } from '../../support/results.ts';
 
 export interface TracedPlace {
   readonly base: KernelAddress;

@@ -46,7 +46,7 @@ export const TEST_MAPS: readonly MapSpec[] = [
 export type VerifyOptions = Partial<
   Pick<
     VerifyRequest,
-    'type' | 'target' | 'logLevel' | 'checkpointsEverywhere' | 'maxInstructions' | 'isGpl' | 'isSleepable' | 'struct'
+    'type' | 'target' | 'logLevel' | 'checkpointsEverywhere' | 'maxInstructions' | 'isGpl' | 'isSleepable'
   >
 > & {
   readonly btf?: BtfTypes;
